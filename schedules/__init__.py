@@ -1,0 +1,1 @@
+"""Jobs on a schedule for Django and RQ: nothing lost, nothing twice, everything accounted for."""
