@@ -2,7 +2,7 @@
 
 A `ScheduleSpec` says what runs and when. It is made by `Schedule.to_spec()` or by a call of
 `SchedulerService`, and it is all that the engine ever learns of a schedule. The *timing* half of it
-(trigger, policies, bounds) travels to Redis as compact JSON that the dispatcher can read without
+(its `Plan`: trigger, policies, bounds) travels to Redis as compact JSON that the dispatcher can read without
 executing anything; the function's arguments travel only inside RQ's own job payload, which the dispatcher never opens.
 """
 
@@ -11,17 +11,36 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Any, Final, Literal, TypeAlias
 
-from schedules.timing import CronTrigger, IntervalTrigger, OnceTrigger, Policies, Trigger
+from schedules.timing import Policies, TimingError, Trigger, trigger_from_wire, trigger_to_wire
 
 OverlapPolicy: TypeAlias = Literal["skip", "buffer_one", "buffer_all", "terminate_other", "allow_all"]
 OVERLAP_POLICIES: Final = ("skip", "buffer_one", "buffer_all", "terminate_other", "allow_all")
 Source: TypeAlias = Literal["row", "code", "stock"]
 
+WIRE_VERSION: Final = 1
+
 
 class WireError(ValueError):
-    """A stored spec cannot be read: it is not ours, damaged, or of a newer version."""
+    """A stored plan cannot be read: it is damaged, or was written by a newer version."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The half of a spec that decides when: all that the dispatcher reads of a schedule."""
+
+    trigger: Trigger
+    policies: Policies = Policies()
+    overlap_policy: OverlapPolicy = "skip"
+    jitter: int = 0
+    """Seconds; each slot is delayed by a stable share of it."""
+    max_runs: int | None = None
+    queue: str = "default"
+    paused_until: datetime | None = None
+    """No slot up to this moment; what a pause leaves out is neither late nor missed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,21 +54,111 @@ class ScheduleSpec:
     """Dotted path of the function."""
     args: tuple[Any, ...] = ()
     kwargs: dict[str, Any] = field(default_factory=dict)
-    trigger: Trigger
-    policies: Policies = Policies()
-    overlap_policy: OverlapPolicy = "skip"
-    queue: str = "default"
+    plan: Plan
     timeout: int | None = None
     """Seconds a run may take; None: the queue's default."""
     result_ttl: int | None = None
     """Seconds RQ keeps the job of a successful run; None: RQ's default; -1: for ever."""
-    jitter: int = 0
-    max_runs: int | None = None
     retry_max: int = 0
-    retry_min_backoff: int = 0
-    retry_max_backoff: int = 0
-    paused_until: datetime | None = None
-    """No slot before this moment; the slots up to it are not misfires."""
+    retry_intervals: tuple[int, ...] = ()
+    """Seconds to wait before each retry; empty: at once. See `backoff_intervals`."""
     description: str = ""
     source: Source = "row"
     """Who owns the entry: `sync` touches only those of rows."""
+
+
+def backoff_intervals(*, retries: int, minimum: int, maximum: int) -> tuple[int, ...]:
+    """Return the seconds to wait before each of `retries` retries: minimum, doubled, capped at maximum.
+
+    >>> backoff_intervals(retries=4, minimum=10, maximum=60)
+    (10, 20, 40, 60)
+    """
+    if retries <= 0 or minimum <= 0:
+        return ()
+    cap = max(minimum, maximum)
+    # 2**20 seconds are twelve days: beyond that only the cap is left, and the power must not grow.
+    return tuple(min(minimum * 2 ** min(n, 20), cap) for n in range(retries))
+
+
+def plan_to_wire(plan: Plan) -> str:
+    """Return the plan as compact JSON; equal plans give equal texts."""
+    policies = plan.policies
+    wire: dict[str, Any] = {
+        "v": WIRE_VERSION,
+        "t": trigger_to_wire(plan.trigger),
+        "p": [
+            policies.misfire_policy,
+            policies.catchup_window,
+            policies.misfire_threshold,
+            policies.max_catchup,
+        ],
+        "o": plan.overlap_policy,
+        "q": plan.queue,
+    }
+    if plan.jitter:
+        wire["j"] = plan.jitter
+    if plan.max_runs is not None:
+        wire["m"] = plan.max_runs
+    if plan.paused_until is not None:
+        wire["u"] = int(plan.paused_until.timestamp())
+    return json.dumps(wire, separators=(",", ":"))
+
+
+@lru_cache(maxsize=65536)
+def plan_from_wire(text: str | bytes) -> Plan:
+    """Read a plan back; the dispatcher's hot path, so remembered by its text.
+
+    Raises:
+        WireError: the text is not a plan of a version known here.
+    """
+    try:
+        wire = json.loads(text)
+        if wire["v"] != WIRE_VERSION:
+            raise WireError(f"The plan has version {wire['v']!r}; this release reads version {WIRE_VERSION}.")
+        misfire_policy, catchup_window, misfire_threshold, max_catchup = wire["p"]
+        if wire["o"] not in OVERLAP_POLICIES:
+            raise WireError(f"Overlap policy {wire['o']!r} is not one of {', '.join(OVERLAP_POLICIES)}.")
+        paused_until = wire.get("u")
+        return Plan(
+            trigger=trigger_from_wire(wire["t"]),
+            policies=Policies(
+                misfire_policy=misfire_policy,
+                catchup_window=catchup_window,
+                misfire_threshold=misfire_threshold,
+                max_catchup=max_catchup,
+            ),
+            overlap_policy=wire["o"],
+            jitter=int(wire.get("j", 0)),
+            max_runs=wire.get("m"),
+            queue=str(wire["q"]),
+            paused_until=None if paused_until is None else datetime.fromtimestamp(paused_until, UTC),
+        )
+    except (KeyError, TypeError, AttributeError, OverflowError, OSError, ValueError) as error:
+        if isinstance(error, WireError):
+            raise
+        detail = str(error) if isinstance(error, TimingError) else f"{type(error).__name__}: {error}"
+        raise WireError(f"The plan cannot be read ({detail}).") from error
+
+
+def digest(spec: ScheduleSpec) -> str:
+    """Return a fingerprint of everything in the spec: equal specs, equal digests, on every host.
+
+    Arguments are taken as JSON where they are JSON, else by `repr`: pickles of equal values may differ.
+    """
+    try:
+        arguments = json.dumps([spec.args, spec.kwargs], sort_keys=True)
+    except (TypeError, ValueError):
+        arguments = repr((spec.args, sorted(spec.kwargs.items(), key=lambda item: str(item[0]))))
+    parts = (
+        spec.name,
+        spec.func,
+        arguments,
+        plan_to_wire(spec.plan),
+        str(spec.timeout),
+        str(spec.result_ttl),
+        str(spec.retry_max),
+        str(spec.retry_intervals),
+        spec.description,
+        spec.source,
+    )
+    return blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
