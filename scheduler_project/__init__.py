@@ -1,0 +1,1 @@
+"""The Django project around `schedules`: settings, embedded Redis, first start, processes."""
