@@ -14,6 +14,7 @@ from schedules.timing.decisions import (
     missed_slots,
 )
 from schedules.timing.errors import TimingError
+from schedules.timing.intervals import check_interval, parse_interval
 from schedules.timing.jitter import jitter_seconds
 from schedules.timing.moments import from_unix, unix_floor
 from schedules.timing.slots import (
@@ -25,7 +26,7 @@ from schedules.timing.slots import (
     slots_between,
     upcoming,
 )
-from schedules.timing.triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger, check_interval
+from schedules.timing.triggers import CronTrigger, IntervalTrigger, OnceTrigger, Trigger
 from schedules.timing.wire import trigger_from_wire, trigger_to_wire
 from schedules.timing.wording import describe
 
@@ -52,6 +53,7 @@ __all__ = [
     "missed_slots",
     "next_slot",
     "next_slot_unix",
+    "parse_interval",
     "previous_slot",
     "previous_slot_unix",
     "slots_between",

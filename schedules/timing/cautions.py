@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from schedules.timing.slots import next_slot
-from schedules.timing.triggers import Trigger
+from schedules.timing.cron import CronTimes, cron_times
+from schedules.timing.fields import CronFields
+from schedules.timing.moments import DAY, LAST, from_unix, unix_floor
+from schedules.timing.slots import next_slot_unix
+from schedules.timing.triggers import CronTrigger, IntervalTrigger, Trigger
+from schedules.timing.wording import MONTHS, listed, ordinal
+from schedules.timing.zones import Change
+
+_YEAR: Final = 366 * DAY
+_LONGEST_MONTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """One thing to know: a stable `code`, a sentence, and the moment (UTC) that it is about, if any."""
+    """One thing to know: a stable `code`, a sentence, and the moment (UTC) that it is about, if any.
+
+    Codes: ``never_again``, ``too_frequent``, ``gap``, ``overlap``, ``short_months``, ``day_or``.
+    """
 
     code: str
     text: str
@@ -19,7 +32,115 @@ class Caution:
 
 
 def warnings(trigger: Trigger, after: datetime) -> list[Caution]:
-    """List the cautions for a trigger, as seen at `after`."""
-    if next_slot(trigger, after) is None:
-        return [Caution("never_again", "This schedule never fires again.")]
-    return []
+    """List what is worth knowing about a trigger, for the year that follows `after` (aware).
+
+    Raises `TimingError` for an expression or a zone that cannot be read.
+    """
+    now = unix_floor(after)
+    if next_slot_unix(trigger, now) is None:
+        return [Caution("never_again", "This never fires again: no slot lies ahead.")]
+    if isinstance(trigger, IntervalTrigger):
+        if trigger.every >= 60:
+            return []
+        return [_too_frequent(86_400 // trigger.every)]
+    if not isinstance(trigger, CronTrigger):
+        return []
+    times = cron_times(trigger.expression, trigger.timezone)
+    fields = times.fields
+    cautions = []
+    if len(fields.seconds) > 1:
+        cautions.append(_too_frequent(len(fields.seconds) * len(fields.minutes) * len(fields.hours)))
+    first, last = max(now, trigger.first_unix - 1), min(now + _YEAR, trigger.last_unix, LAST)
+    for change in times.zone.changes(now, min(now + _YEAR, LAST)):
+        caution = _gap(times, change) if change.after > change.before else _overlap(times, change)
+        if caution is not None and caution.at is not None and first < unix_floor(caution.at) <= last:
+            cautions.append(caution)
+    cautions += _short_months(fields)
+    if not fields.day_and and not times.walls.every_day:
+        text = "Day of month and day of week are both set: either one is enough, not both together."
+        cautions.append(Caution("day_or", text))
+    return cautions
+
+
+def _too_frequent(a_day: int) -> Caution:
+    return Caution("too_frequent", f"This fires more than once a minute: up to {a_day:,} runs a day.")
+
+
+def _gap(times: CronTimes, change: Change) -> Caution | None:
+    """Tell of a wall time that the clocks skip."""
+    wall = times.walls.next(change.at + change.before)
+    if wall is None or wall >= change.at + change.after:
+        return None
+    skipped = f"{_clock(wall)} does not exist on {_date(wall)} in {times.zone.name}, when clocks go forward"
+    if times.fields.fixed:
+        at = change.at
+        return Caution(
+            "gap",
+            f"{skipped}: it runs right after, at {_clock(at + change.after)} ({_utc(at)}).",
+            from_unix(at),
+        )
+    if _keeps_pace(times.fields, change):
+        return None
+    following = times.next(change.at - 1)
+    if following is None:
+        return None
+    return Caution(
+        "gap", f"{skipped}: nothing runs for it, the next run is at {_utc(following)}.", from_unix(following)
+    )
+
+
+def _overlap(times: CronTimes, change: Change) -> Caution | None:
+    """Tell of a wall time that the clocks show twice."""
+    wall = times.walls.next(change.at + change.after)
+    if wall is None or wall >= change.at + change.before:
+        return None
+    first, second = wall - change.before, wall - change.after
+    repeated = f"{_clock(wall)} comes twice on {_date(wall)} in {times.zone.name}, when clocks go back"
+    if times.fields.fixed:
+        return Caution(
+            "overlap", f"{repeated}: it runs once, the first time ({_utc(first)}).", from_unix(first)
+        )
+    if _keeps_pace(times.fields, change):
+        return None
+    return Caution(
+        "overlap", f"{repeated}: it runs both times ({_utc(first)} and {_utc(second)}).", from_unix(first)
+    )
+
+
+def _keeps_pace(fields: CronFields, change: Change) -> bool:
+    """Tell whether a wildcard form runs on through the change as if nothing had happened."""
+    return len(fields.hours) == 24 and abs(change.after - change.before) < DAY
+
+
+def _short_months(fields: CronFields) -> Iterator[Caution]:
+    """Tell of months without the 29th, 30th or 31st, where such a day is asked for by itself.
+
+    A range that runs up to it from the 28th ("every day until the 31st") surprises nobody, nor does a
+    pattern such as every other day.
+    """
+    if len(fields.days) > 7:
+        return
+    for day in (29, 30, 31):
+        if day not in fields.days or frozenset(range(28, day)) <= fields.days:
+            continue
+        without = [month for month in fields.months if _LONGEST_MONTHS[month] < day]
+        if without:
+            names = listed([MONTHS[month] for month in without], "or")
+            yield Caution(
+                "short_months", f"The {ordinal(day)} does not exist in {names}: no run for it there."
+            )
+        elif day == 29 and 2 in fields.months:
+            yield Caution("short_months", "The 29th exists in February in leap years only.")
+
+
+def _clock(wall: int) -> str:
+    text = f"{from_unix(wall):%H:%M:%S}"
+    return text.removesuffix(":00")
+
+
+def _date(wall: int) -> str:
+    return f"{from_unix(wall):%Y-%m-%d}"
+
+
+def _utc(unix: int) -> str:
+    return f"{from_unix(unix):%Y-%m-%d} {_clock(unix)} UTC"

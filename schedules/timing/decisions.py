@@ -16,20 +16,16 @@ MISFIRE_POLICIES: Final = ("fire_once", "skip", "fire_all")
 
 REASON_WINDOW: Final = "Missed: later than the schedule's catch-up window of %d s."
 REASON_SKIP: Final = "Missed: more than %d s late (misfire policy skip)."
-REASON_FIRE_ONCE: Final = (
-    "Missed: more than %d s late, and only the newest due slot runs (misfire policy fire_once)."
-)
-REASON_CATCHUP: Final = (
-    "Missed: only the newest %d of the slots that were due together run (SCHEDULES_MAX_CATCHUP)."
-)
+REASON_FIRE_ONCE: Final = "Missed: more than %d s late, and a newer slot was due (misfire policy fire_once)."
+REASON_CATCHUP: Final = "Missed: of the slots due together only the newest %d run (SCHEDULES_MAX_CATCHUP)."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Policies:
     """What becomes of late slots. Durations are whole seconds.
 
-    A slot more than `misfire_threshold` late is a misfire. `catchup_window`: misfires later than that are missed
-    whatever the policy (None: no limit). `max_catchup`: at most so many slots run from one decision.
+    A slot more than `misfire_threshold` late is a misfire. Misfires more than `catchup_window` late are
+    missed whatever the policy (None: no limit). At most `max_catchup` slots run from one decision.
     """
 
     misfire_policy: MisfirePolicy = "fire_once"
@@ -63,7 +59,7 @@ class Missed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to dispatch (oldest first), what is missed (oldest first), and the next slot (None: never again)."""
+    """What to dispatch and what is missed, both oldest first, and the next slot (None: never again)."""
 
     run: tuple[datetime, ...]
     missed: tuple[Missed, ...]
@@ -83,9 +79,10 @@ def decide(
 
     Considered are `due_slot` (a slot even when it is not on the trigger's grid) and every slot of the
     trigger after it up to `now`; slots up to `last_slot` are settled and never come back. Slots no more than
-    `misfire_threshold` late all run. Of the misfires: `fire_once` runs the newest when no later slot runs,
-    `skip` none, `fire_all` all. At most `max_catchup` run, the newest. Every considered slot is in `run` or in one
-    range of `missed`, unless `runs_left` is used up: then the schedule is over, and nothing later is a slot.
+    `misfire_threshold` late all run. Of the misfires, `fire_once` runs the newest, unless a later slot runs
+    anyway; `skip` runs none, `fire_all` all. At most `max_catchup` run, the newest ones. Every slot
+    considered is in `run` or in one range of `missed`, until `runs_left` runs are given: with the last of
+    them the schedule is over, and nothing later was a slot.
 
     A caller that delays slots by jitter hands in `now` less that delay: the slot is late only beyond it.
     """
@@ -93,21 +90,22 @@ def decide(
         return Decision((), (), None)
     due, now_unix = unix_floor(due_slot), unix_floor(now)
     settled = None if last_slot is None else unix_floor(last_slot)
-    if (settled is not None and due <= settled) or not trigger.first_unix <= due <= trigger.last_unix:
-        # Moved back onto what has run, or outside the bounds by an edit: go on with the grid.
-        upcoming = next_slot_unix(trigger, min(due, trigger.first_unix) - 1 if settled is None else settled)
-        if upcoming is None:
+    first, last = trigger.first_unix, trigger.last_unix
+    if (settled is not None and due <= settled) or not first <= due <= last:
+        # Moved back onto what has run, or put outside the bounds by an edit: go on with the grid.
+        found = next_slot_unix(trigger, due if settled is None else max(due, settled))
+        if found is None:
             return Decision((), (), None)
-        due = upcoming
+        due = found
     if due > now_unix:
         return Decision((), (), from_unix(due))
 
-    on_time = unix_ceil(now) - policies.misfire_threshold
     following = next_slot_unix(trigger, due)
-    if due >= on_time and (following is None or following > now_unix):
-        over = following is None or runs_left == 1
-        return Decision((from_unix(due),), (), None if over else from_unix(following))  # type: ignore[arg-type]
-    return _decide_late(trigger, policies, due, now, runs_left)
+    if (following is not None and following <= now_unix) or due < unix_ceil(now) - policies.misfire_threshold:
+        return _decide_late(trigger, policies, due, now, runs_left)
+    # The ordinary case, for which the dispatcher calls: one slot, on time.
+    upcoming = None if following is None or runs_left == 1 else from_unix(following)
+    return Decision((from_unix(due),), (), upcoming)
 
 
 def _decide_late(
@@ -116,55 +114,53 @@ def _decide_late(
     """Decide when several slots are due, or one that is late. Costs at most `max_catchup` steps."""
     now_unix, now_ceil = unix_floor(now), unix_ceil(now)
     on_time = now_ceil - policies.misfire_threshold
-    oldest = on_time
-    if policies.misfire_policy == "fire_all":
-        window = policies.catchup_window
-        oldest = due if window is None else min(on_time, now_ceil - window)
+    window = policies.catchup_window
+    # The catch-up window is about misfires: a slot that is on time is never outside it.
+    in_window = due if window is None else min(on_time, now_ceil - window)
+    oldest = in_window if policies.misfire_policy == "fire_all" else on_time
 
-    newest = _before(trigger, due, now_unix + 1)
-    assert newest is not None
     run: list[int] = []
-    slot: int | None = newest
+    slot = _before(trigger, due, now_unix + 1)
     while slot is not None and slot >= oldest and len(run) < policies.max_catchup:
         run.append(slot)
         slot = _before(trigger, due, slot)
-    if not run and policies.misfire_policy == "fire_once" and not _too_old(policies, newest, now_ceil):
-        run.append(newest)
-        slot = _before(trigger, due, newest)
+    if not run and slot is not None and slot >= in_window and policies.misfire_policy == "fire_once":
+        run.append(slot)
+        slot = _before(trigger, due, slot)
     run.reverse()
 
-    missed = _missed(trigger, policies, due, slot, now_ceil) if slot is not None else ()
+    missed: list[Missed] = []
+    if slot is not None:
+        for end, reason in _causes(policies, in_window, on_time, now_ceil):
+            upto = min(end, slot + 1)
+            if due < upto:
+                final = _before(trigger, due, upto)
+                assert final is not None
+                missed.append(Missed(from_unix(due), from_unix(final), reason))
+                following = next_slot_unix(trigger, final)
+                if following is None:
+                    break
+                due = following
     following = next_slot_unix(trigger, now_unix)
     if runs_left is not None and len(run) >= runs_left:
         run, following = run[:runs_left], None
-    return Decision(tuple(map(from_unix, run)), missed, None if following is None else from_unix(following))
+    return Decision(
+        tuple(map(from_unix, run)), tuple(missed), None if following is None else from_unix(following)
+    )
 
 
-def _missed(trigger: Trigger, policies: Policies, due: int, last: int, now_ceil: int) -> tuple[Missed, ...]:
-    """Sort the slots from `due` to `last` into ranges by what made them missed: oldest first."""
-    ranges: list[Missed] = []
+def _causes(policies: Policies, in_window: int, on_time: int, now_ceil: int) -> list[tuple[int, str]]:
+    """Tell why slots did not run, by age: each reason holds for the slots earlier than its unix second."""
     threshold = policies.misfire_threshold
-    on_time = now_ceil - threshold
-    first: int | None = due
-    late_reason = REASON_CATCHUP % policies.max_catchup
+    crowded = (now_ceil + 1, REASON_CATCHUP % policies.max_catchup)
     if policies.misfire_policy == "skip":
-        late_reason = REASON_SKIP % threshold
-    elif policies.misfire_policy == "fire_once":
-        late_reason = REASON_FIRE_ONCE % threshold
-    bounds = [(on_time, late_reason), (now_ceil + 1, REASON_CATCHUP % policies.max_catchup)]
-    if policies.catchup_window is not None and policies.misfire_policy != "skip":
-        outside = min(on_time, now_ceil - policies.catchup_window)
-        bounds.insert(0, (outside, REASON_WINDOW % policies.catchup_window))
-    for end, reason in bounds:
-        if first is None or first > last:
-            break
-        if first >= end:
-            continue
-        final = last if last < end else _before(trigger, due, end)
-        assert final is not None
-        ranges.append(Missed(from_unix(first), from_unix(final), reason))
-        first = next_slot_unix(trigger, final)
-    return tuple(ranges)
+        return [(on_time, REASON_SKIP % threshold), crowded]
+    causes = [crowded]
+    if policies.misfire_policy == "fire_once":
+        causes.insert(0, (on_time, REASON_FIRE_ONCE % threshold))
+    if policies.catchup_window is not None:
+        causes.insert(0, (in_window, REASON_WINDOW % policies.catchup_window))
+    return causes
 
 
 def _before(trigger: Trigger, due: int, before: int) -> int | None:
@@ -173,10 +169,6 @@ def _before(trigger: Trigger, due: int, before: int) -> int | None:
     if slot is not None and slot > due:
         return slot
     return due if due < before else None
-
-
-def _too_old(policies: Policies, slot: int, now_ceil: int) -> bool:
-    return policies.catchup_window is not None and slot < now_ceil - policies.catchup_window
 
 
 def missed_slots(trigger: Trigger, missed: Missed, limit: int) -> list[datetime]:

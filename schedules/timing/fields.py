@@ -1,7 +1,8 @@
 """Read a cron expression into its fields, or say in one sentence what is wrong with it.
 
 `cronsim` reads the fields (Debian's dialect, with ``L``, ``LW``, ``#`` and an optional leading seconds
-field) and its judgement is final; this module adds the ``@`` names, bounds what reaches it, and words the errors.
+field) and its judgement is final; this module adds the ``@`` names, bounds what reaches it, and words
+the errors.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def read_fields(expression: str) -> CronFields:
     if not _CHARACTERS.fullmatch(text):
         wrong = next(character for character in text if not _CHARACTERS.fullmatch(character))
         raise TimingError(
-            f"The cron expression holds {shown(wrong)}: only digits, names and the characters * / , - # are allowed."
+            f"The cron expression holds {shown(wrong)}: allowed are digits, names and * / , - #."
         )
     parts = text.upper().split()
     if len(parts) not in (5, 6):
@@ -145,7 +146,7 @@ def _diagnosis(expression: str, parts: list[str]) -> str:
 def _complaint(field: _Field, term: str) -> str | None:
     """Say what is wrong with one term of a field, None when it is sound."""
     if not term:
-        return f"{field.name} has an empty part: allowed is a value {field.allowed}, with one comma between values."
+        return f"{field.name} has an empty part: allowed are values {field.allowed}, one comma between two."
     if field.name == "day of week" and term != "L" and (term.endswith("L") or "#" in term):
         return _place_complaint(field, term)
     base, slash, step = term.partition("/")

@@ -7,10 +7,8 @@ from datetime import datetime
 from typing import TypeAlias
 
 from schedules.timing.errors import TimingError, shown
+from schedules.timing.intervals import check_interval
 from schedules.timing.moments import FIRST, LAST, unix_floor, whole_second
-
-LONGEST_INTERVAL = 3_660 * 86_400
-"""Seconds: ten years. A longer interval is a mistake of units."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,21 +77,6 @@ class OnceTrigger:
 
 
 Trigger: TypeAlias = IntervalTrigger | CronTrigger | OnceTrigger
-
-
-def check_interval(every: object) -> None:
-    """Raise `TimingError` unless `every` is a whole number of seconds from 1 to ten years."""
-    if not isinstance(every, int) or isinstance(every, bool) or not 1 <= every <= LONGEST_INTERVAL:
-        raise TimingError(
-            f"The interval {_number(every)} is not a whole number of seconds between 1 and {LONGEST_INTERVAL}."
-        )
-
-
-def _number(value: object) -> str:
-    # Writing out an int of a million digits takes minutes, and Python refuses beyond 4,300.
-    if isinstance(value, int) and value.bit_length() > 128:
-        return "given (a number of more than 38 digits)"
-    return shown(value)
 
 
 def _bound(trigger: Trigger) -> None:

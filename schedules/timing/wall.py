@@ -21,9 +21,24 @@ class WallTimes:
     """Step through the wall times of one expression, both ways, in constant time per step."""
 
     __slots__ = (
-        "_day_and", "_days", "_every_day", "_first", "_first_ms", "_first_s", "_hours", "_hours_back",
-        "_last", "_last_ms", "_last_s", "_masks", "_minutes", "_minutes_back", "_months", "_seconds",
-        "_seconds_back", "_weekdays",
+        "_day_and",
+        "_days",
+        "_first",
+        "_first_ms",
+        "_first_s",
+        "_hours",
+        "_hours_back",
+        "_last",
+        "_last_ms",
+        "_last_s",
+        "_masks",
+        "_minutes",
+        "_minutes_back",
+        "_months",
+        "_seconds",
+        "_seconds_back",
+        "_weekdays",
+        "every_day",
     )  # fmt: skip
 
     def __init__(self, fields: CronFields) -> None:
@@ -39,7 +54,7 @@ class WallTimes:
         self._last = fields.hours[-1] * 3_600 + self._last_ms
         self._masks: dict[tuple[int, int], int] = {}
         shapes = [(length, first) for length in (28, 29, 30, 31) for first in range(7)]
-        self._every_day = len(self._months) == 12 and all(
+        self.every_day = len(self._months) == 12 and all(
             self._mask(length, first) == (2 << length) - 2 for length, first in shapes
         )
 
@@ -56,7 +71,7 @@ class WallTimes:
         day, time = divmod(wall, DAY)
         if time <= self._last and self._matches(day):
             return day * DAY + self._next_time(time)
-        found = day + 1 if self._every_day and _FIRST_DAY <= day < _LAST_DAY else self._next_day(day + 1)
+        found = day + 1 if self.every_day and _FIRST_DAY <= day < _LAST_DAY else self._next_day(day + 1)
         return None if found is None else found * DAY + self._first
 
     def previous(self, wall: int) -> int | None:
@@ -64,7 +79,7 @@ class WallTimes:
         day, time = divmod(wall, DAY)
         if time >= self._first and self._matches(day):
             return day * DAY + self._previous_time(time)
-        found = day - 1 if self._every_day and _FIRST_DAY < day <= _LAST_DAY else self._previous_day(day - 1)
+        found = day - 1 if self.every_day and _FIRST_DAY < day <= _LAST_DAY else self._previous_day(day - 1)
         return None if found is None else found * DAY + self._last
 
     def _next_time(self, time: int) -> int:
@@ -102,7 +117,7 @@ class WallTimes:
     def _matches(self, day: int) -> bool:
         if not _FIRST_DAY <= day <= _LAST_DAY:
             return False
-        if self._every_day:
+        if self.every_day:
             return True
         at = date.fromordinal(day + _ORDINAL_OF_1970)
         return bool(self._month_mask(at.year, at.month, day - at.day + 1) >> at.day & 1)

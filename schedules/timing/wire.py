@@ -34,7 +34,7 @@ def trigger_to_wire(trigger: Trigger) -> dict[str, Any]:
 
 
 def trigger_from_wire(wire: Mapping[str, Any]) -> Trigger:
-    """Read what `trigger_to_wire` wrote, the expression and the zone included.
+    """Read what `trigger_to_wire` wrote. A cron expression is kept as it is, and read with the first slot.
 
     Raises `TimingError` for anything that it cannot have written. Keys that it does not know are ignored, so
     that an older reader copes with a newer writer.

@@ -73,7 +73,7 @@ class Zone:
 
     def changes(self, since: int, until: int) -> Iterator[Change]:
         """Give the changes with since < at <= until, in order."""
-        for day in range((since - 1) // DAY, until // DAY + 1):
+        for day in range(since // DAY, until // DAY + 1):
             if self.day(day) is None:
                 for change in self._changes_of(day):
                     if since < change.at <= until:
