@@ -1,0 +1,20 @@
+"""The rows: `Schedule`, the saved instruction, and `Run`, the ledger. They know nothing of Redis."""
+
+from __future__ import annotations
+
+from schedules.models.choices import Alarm, Kind, MisfirePolicy, OverlapPolicy, RunStatus, RunTrigger
+from schedules.models.run import Run
+from schedules.models.schedule import Schedule
+from schedules.models.statistics import Statistics
+
+__all__ = [
+    "Alarm",
+    "Kind",
+    "MisfirePolicy",
+    "OverlapPolicy",
+    "Run",
+    "RunStatus",
+    "RunTrigger",
+    "Schedule",
+    "Statistics",
+]

@@ -1,0 +1,370 @@
+"""The saved, named instruction: what runs, when, and how."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, cast
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone as clock
+from django.utils.translation import gettext_lazy as _
+
+from schedules import validators
+from schedules.conf import conf
+from schedules.environment import IntervalOverrideError, interval_override, variable_of
+from schedules.models.choices import Alarm, Kind, MisfirePolicy, OverlapPolicy, RunStatus
+from schedules.models.constraints import SCHEDULE_CONSTRAINTS
+from schedules.spec import Plan, ScheduleSpec, backoff_intervals
+from schedules.spec import OverlapPolicy as OverlapWord
+from schedules.timing import CronTrigger, IntervalTrigger, OnceTrigger, Policies, Trigger
+from schedules.timing import MisfirePolicy as MisfireWord
+
+
+def default_timezone() -> str:
+    """Return the project's zone, for new rows."""
+    return str(settings.TIME_ZONE)
+
+
+class ScheduleQuerySet(models.QuerySet["Schedule"]):
+    """Questions to the schedules."""
+
+    def wanted(self) -> ScheduleQuerySet:
+        """Those that Redis should hold, as far as the database can tell: see `Schedule.wanted`."""
+        return self.filter(enabled=True).exclude(paused_at__isnull=False, paused_until__isnull=True)
+
+    def paused(self, now: datetime) -> ScheduleQuerySet:
+        """Those that are paused at `now`."""
+        return self.filter(Q(paused_until__isnull=True) | Q(paused_until__gt=now), paused_at__isnull=False)
+
+    def tagged(self, tag: str) -> ScheduleQuerySet:
+        """Those with exactly this tag."""
+        if self.db_vendor == "postgresql":
+            return self.filter(tags__contains=[tag])
+        return self.filter(tags__icontains=validators.json_text(tag))
+
+    @property
+    def db_vendor(self) -> str:
+        """The kind of database behind this query."""
+        from django.db import connections
+
+        return connections[self.db].vendor
+
+
+class Schedule(models.Model):
+    """A function, a trigger and policies, under a name."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+
+    # --- What
+    name = models.CharField(
+        _("name"), max_length=200, unique=True, validators=[validators.check_plain_text]
+    )
+    description = models.TextField(_("description"), blank=True, validators=[validators.check_no_nul])
+    func = models.CharField(
+        _("function"), max_length=255, help_text=_("Dotted path, for example shop.jobs.sync_orders.")
+    )
+    args = models.JSONField(
+        _("positional arguments"), default=list, blank=True, help_text=_('JSON list, for example ["de", 3].')
+    )
+    kwargs = models.JSONField(
+        _("named arguments"), default=dict, blank=True, help_text=_('JSON object, for example {"full": true}.')
+    )
+    queue = models.CharField(_("queue"), max_length=100, default="default")
+    tags = models.JSONField(
+        _("tags"), default=list, blank=True, help_text=_('JSON list of short texts, for example ["shop"].')
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+
+    # --- When
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind, default=Kind.INTERVAL)
+    interval = models.IntegerField(
+        _("interval"), null=True, blank=True, help_text=_("Seconds; zero or less: not scheduled.")
+    )
+    cron = models.CharField(  # noqa: DJ001 - what a kind does not use is null, of whatever type
+        _("cron expression"),
+        max_length=255,
+        null=True,
+        blank=True,
+        help_text=_("Minute, hour, day, month, weekday; for example 30 4 * * mon-fri."),
+    )
+    timezone = models.CharField(
+        _("time zone"), max_length=64, default=default_timezone, help_text=_("For example Europe/Paris.")
+    )
+    run_at = models.DateTimeField(_("run at"), null=True, blank=True)
+    starts_at = models.DateTimeField(
+        _("starts"), null=True, blank=True, help_text=_("No slot before; an interval counts from here.")
+    )
+    ends_at = models.DateTimeField(
+        _("ends"), null=True, blank=True, help_text=_("No slot at this moment or later.")
+    )
+    max_runs = models.IntegerField(
+        _("runs at most"), null=True, blank=True, help_text=_("Skipped and missed slots do not count.")
+    )
+    jitter = models.IntegerField(
+        _("jitter"), default=0, help_text=_("Seconds; each slot is delayed by up to so many, always the same.")
+    )
+
+    # --- How
+    timeout = models.IntegerField(
+        _("timeout"), null=True, blank=True, help_text=_("Seconds a run may take; empty: the queue's; -1: any.")
+    )
+    result_ttl = models.IntegerField(
+        _("result kept"),
+        null=True,
+        blank=True,
+        help_text=_("Seconds that Redis keeps the job after success; empty: RQ's default; -1: for ever."),
+    )
+    misfire_policy = models.CharField(
+        _("late slots"), max_length=20, choices=MisfirePolicy, default=MisfirePolicy.FIRE_ONCE
+    )
+    catchup_window = models.IntegerField(
+        _("catch-up window"),
+        null=True,
+        blank=True,
+        help_text=_("Seconds; slots that are later than this are missed. Empty: no limit."),
+    )
+    overlap_policy = models.CharField(
+        _("overlap"), max_length=20, choices=OverlapPolicy, default=OverlapPolicy.SKIP
+    )
+    retry_max = models.IntegerField(_("retries"), default=0, help_text=_("After a failure, at most so many."))
+    retry_min_backoff = models.IntegerField(
+        _("first wait"), default=5, help_text=_("Seconds before the first retry; doubled for each after it.")
+    )
+    retry_max_backoff = models.IntegerField(
+        _("longest wait"), default=3600, help_text=_("Seconds between two retries at most.")
+    )
+
+    # --- Pause: the operation, beside `enabled`, the intent
+    paused_at = models.DateTimeField(_("paused"), null=True, blank=True, editable=False)
+    paused_until = models.DateTimeField(
+        _("paused until"), null=True, blank=True, editable=False, help_text=_("Empty: until resumed.")
+    )
+    pause_reason = models.CharField(_("pause reason"), max_length=500, blank=True, editable=False)
+    resumed_at = models.DateTimeField(
+        _("resumed"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("Slots up to this moment are not made up for."),
+    )
+
+    # --- Alarms
+    grace = models.IntegerField(
+        _("grace"),
+        null=True,
+        blank=True,
+        help_text=_("Seconds after which a slot that has not started is late; empty: as in the settings."),
+    )
+    failure_threshold = models.IntegerField(
+        _("failures before an alarm"), default=1, help_text=_("In a row.")
+    )
+    pause_on_failure = models.BooleanField(_("pause at that alarm"), default=False)
+    notify_email = models.TextField(
+        _("notify"), blank=True, help_text=_("E-mail addresses, separated by commas or lines.")
+    )
+
+    # --- Retention
+    keep_days = models.IntegerField(
+        _("keep runs for"), null=True, blank=True, help_text=_("Days; empty: as in the settings.")
+    )
+    keep_runs = models.IntegerField(
+        _("keep runs"), null=True, blank=True, help_text=_("At most so many; empty: as in the settings.")
+    )
+
+    # --- The row itself
+    version = models.PositiveIntegerField(
+        _("version"),
+        default=1,
+        editable=False,
+        help_text=_("Counts edits, so that a form that is out of date does not overwrite a newer one."),
+    )
+    # Not auto_now_add: an unsaved schedule can be previewed, and its interval counts from here.
+    created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    # --- The keeper's notes, for lists that sort by them. Written with QuerySet.update, which sends no signal; never
+    # part of the spec, never read to decide what runs: the truth is in Redis (next) and in the ledger (last).
+    next_run_at = models.DateTimeField(_("next run"), null=True, blank=True, editable=False)
+    last_run_at = models.DateTimeField(_("last run"), null=True, blank=True, editable=False)
+    last_status = models.CharField(
+        _("last outcome"), max_length=10, choices=RunStatus, blank=True, editable=False
+    )
+    failures_in_a_row = models.PositiveIntegerField(_("failures in a row"), default=0, editable=False)
+    alarm = models.CharField(_("alarm"), max_length=10, choices=Alarm, blank=True, editable=False)
+    alarm_at = models.DateTimeField(_("alarm since"), null=True, blank=True, editable=False)
+
+    objects = ScheduleQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+        ordering = ("name",)
+        permissions = (
+            ("run_schedule", _("Can run a schedule now")),
+            ("pause_schedule", _("Can pause and resume schedules")),
+            ("change_target", _("Can change the function and the arguments of a schedule")),
+        )
+        indexes = (
+            models.Index(F("next_run_at").asc(nulls_last=True), name="schedule_by_next_run"),
+            models.Index(F("last_run_at").desc(nulls_last=True), name="schedule_by_last_run"),
+            models.Index(F("failures_in_a_row").desc(), "name", name="schedule_by_failures"),
+        )
+        constraints = SCHEDULE_CONSTRAINTS
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        """Set what the kind does not use to null, and check all that one field alone cannot tell.
+
+        Raises:
+            ValidationError: every problem at once, each at its field.
+        """
+        super().clean()
+        if self.kind in Kind.values:
+            for field, owner in (("interval", Kind.INTERVAL), ("cron", Kind.CRON), ("run_at", Kind.ONCE)):
+                if self.kind != owner:
+                    setattr(self, field, None)
+        self.tags = validators.tidy_tags(self.tags)
+        errors = validators.schedule_errors(self, now=clock.now(), adding=self._state.adding)
+        if errors:
+            raise ValidationError(cast("dict[str, Any]", errors))
+
+    @property
+    def interval_in_force(self) -> int | None:
+        """Seconds, as the environment or else the row says; only a schedule of kind `interval` has one.
+
+        Raises:
+            IntervalOverrideError: the environment's variable holds no number.
+        """
+        override = interval_override(self.name)
+        if self.kind != Kind.INTERVAL:
+            return None
+        return self.interval if override is None else override
+
+    @property
+    def not_scheduled_because(self) -> str:
+        """Why this has no slots although it may be enabled, as a sentence; empty: it has.
+
+        A variable that cannot be read is no reason: what is unknown must not take a schedule away.
+        """
+        try:
+            override = interval_override(self.name)
+        except IntervalOverrideError:
+            return ""
+        if override is not None and override <= 0:
+            return f"{variable_of(self.name)} is {override} in the environment: zero or less means not scheduled."
+        if self.kind == Kind.INTERVAL and override is None:
+            if self.interval is None:
+                return "The interval is empty."
+            if self.interval <= 0:
+                return f"The interval is {self.interval}: zero or less means not scheduled."
+        if self.kind == Kind.CRON and not self.cron:
+            return "The cron expression is empty."
+        if self.kind == Kind.ONCE and self.run_at is None:
+            return "The time to run at is empty."
+        return ""
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether there is a trigger with slots: not an interval of zero or less, by the row or the environment."""
+        return not self.not_scheduled_because
+
+    @property
+    def wanted(self) -> bool:
+        """Whether Redis should hold it: enabled, scheduled, and not paused for as long as nobody resumes it.
+
+        One that is paused until a moment is held, with that moment in its plan.
+        """
+        return self.enabled and self.is_scheduled and (self.paused_at is None or self.paused_until is not None)
+
+    def is_paused(self, now: datetime) -> bool:
+        """Say whether it is paused at `now`."""
+        return self.paused_at is not None and (self.paused_until is None or now < self.paused_until)
+
+    def is_active(self, now: datetime) -> bool:
+        """Say whether its slots at `now` run: enabled, scheduled, not paused."""
+        return self.enabled and self.is_scheduled and not self.is_paused(now)
+
+    def pause(self, *, at: datetime, until: datetime | None = None, reason: str = "") -> None:
+        """Set the fields of a pause from `at` on; nothing is saved. `until` None: until `resume`."""
+        self.paused_at, self.paused_until, self.pause_reason = at, until, reason
+
+    def resume(self, *, at: datetime) -> None:
+        """Set the fields of the end of a pause; nothing is saved. Its slots are not made up for."""
+        if self.paused_at is not None:
+            self.resumed_at = at
+        self.paused_at, self.paused_until, self.pause_reason = None, None, ""
+
+    def trigger(self) -> Trigger:
+        """Return when it is due.
+
+        Raises:
+            ValueError: it is not scheduled, or what the row or the environment holds makes no trigger.
+        """
+        problem = self.not_scheduled_because
+        if problem:
+            raise ValueError(f"The schedule {self.name!r} has no slots. {problem}")
+        if self.kind == Kind.CRON:
+            return CronTrigger(
+                expression=cast("str", self.cron),
+                timezone=self.timezone,
+                starts_at=self.starts_at,
+                ends_at=self.ends_at,
+            )
+        if self.kind == Kind.ONCE:
+            return OnceTrigger(
+                at=cast("datetime", self.run_at), starts_at=self.starts_at, ends_at=self.ends_at
+            )
+        return IntervalTrigger(
+            every=cast("int", self.interval_in_force),
+            anchor=self.starts_at or self.created_at,
+            starts_at=self.starts_at,
+            ends_at=self.ends_at,
+        )
+
+    def to_spec(self) -> ScheduleSpec:
+        """Return what the engine needs to know; the same row gives the same spec, whatever the time is.
+
+        Whether the engine should hold it at all is another question: `wanted`.
+
+        Raises:
+            ValueError: see `trigger`; also for policies that a hand wrote past the validation.
+        """
+        return ScheduleSpec(
+            id=str(self.pk),
+            name=self.name,
+            func=self.func,
+            args=tuple(self.args or ()),
+            kwargs=dict(self.kwargs or {}),
+            plan=Plan(
+                trigger=self.trigger(),
+                policies=Policies(
+                    misfire_policy=cast("MisfireWord", str(self.misfire_policy)),
+                    catchup_window=self.catchup_window,
+                    misfire_threshold=conf.misfire_threshold,
+                    max_catchup=conf.max_catchup,
+                ),
+                overlap_policy=cast("OverlapWord", str(self.overlap_policy)),
+                jitter=self.jitter,
+                max_runs=self.max_runs,
+                queue=self.queue,
+                paused_until=self._no_slot_up_to(),
+            ),
+            timeout=self.timeout,
+            result_ttl=self.result_ttl,
+            retry_max=self.retry_max,
+            retry_intervals=backoff_intervals(
+                retries=self.retry_max, minimum=self.retry_min_backoff, maximum=self.retry_max_backoff
+            ),
+            description=self.description,
+            source="row",
+        )
+
+    def _no_slot_up_to(self) -> datetime | None:
+        """The end of the present pause, or of the last one: no slot up to it is late or missed."""
+        return self.paused_until if self.paused_at is not None else self.resumed_at

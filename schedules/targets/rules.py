@@ -1,0 +1,190 @@
+"""The rules of what may be scheduled, in the order in which they are asked."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
+from types import FunctionType, ModuleType
+from typing import Final
+
+from django.apps import apps
+
+from schedules.conf import conf
+from schedules.targets.errors import TargetNotAllowedError, TargetNotFoundError
+from schedules.targets.marks import mark_of
+
+JOB_MODULES: Final = ("jobs", "job")
+LONGEST_PATH: Final = 255
+
+# django-rq has a module of that name for its own needs, and a function in it imports what it is given.
+NOT_JOBS: Final = frozenset({"django_rq.jobs", "django_rq.job"})
+
+
+def split_path(path: object) -> tuple[str, str]:
+    if not isinstance(path, str) or len(path) > LONGEST_PATH:
+        raise TargetNotFoundError(
+            f"{_short(path)} is not a dotted path of at most {LONGEST_PATH} characters."
+        )
+    parts = path.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise TargetNotFoundError(
+            f"{_short(path)} is not a dotted path; give module and function, for example shop.jobs.sync_orders."
+        )
+    private = next((part for part in parts if part.startswith("_")), None)
+    if private is not None:
+        raise TargetNotAllowedError(f"{path} cannot be scheduled: {private!r} is private. {_allowed_text()}")
+    return ".".join(parts[:-1]), parts[-1]
+
+
+def check_beforeimport_module(path: str, module_name: str) -> None:
+    """Refuse a path that no rule can allow, before anything of it is executed."""
+    if is_job_module(module_name):
+        return
+    if is_standard_library(module_name):
+        raise TargetNotAllowedError(
+            f"{path} cannot be scheduled: it belongs to Python itself. Write a function of your own that calls it. "
+            f"{_allowed_text()}"
+        )
+    if is_under_prefix(path) or _mentions_mark(module_name):
+        return
+    raise TargetNotAllowedError(f"{path} is not allowed as a target. {_allowed_text()}")
+
+
+def import_module(path: str, module_name: str) -> ModuleType:
+    try:
+        return importlib.import_module(module_name)
+    except Exception as error:
+        raise TargetNotFoundError(
+            f"{path} cannot be imported: {module_name} raised {type(error).__name__}: {error}"
+        ) from error
+    except SystemExit as error:
+        # A script without the usual guard; it must not end the web server or the worker.
+        raise TargetNotFoundError(
+            f"{path} cannot be imported: {module_name} is a script that exits."
+        ) from error
+
+
+def check_kind(path: str, found: object) -> None:
+    problem = ""
+    if isinstance(found, type):
+        problem = "it is a class"
+    elif inspect.isbuiltin(found):
+        problem = "it is built into Python"
+    elif isinstance(found, ModuleType):
+        problem = "it is a module"
+    elif not isinstance(found, FunctionType):
+        problem = f"it is not a function but a {type(found).__name__}"
+    elif found.__name__ == "<lambda>":
+        problem = "it is a lambda"
+    elif inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found):
+        problem = "it is a generator, which a call would never run"
+    if problem:
+        raise TargetNotAllowedError(
+            f"{path} cannot be scheduled: {problem}. Give a function (def or async def) at the top of its module."
+        )
+
+
+def check_home(path: str, module: ModuleType, name: str, found: FunctionType) -> None:
+    """Refuse a function that is only passing through: its own module must be an allowed one, or it bears the mark."""
+    if mark_of(found) is not None:
+        return
+    home = found.__module__
+    if is_standard_library(home) or not (is_job_module(home) or is_under_prefix(f"{home}.{found.__name__}")):
+        if home == module.__name__:
+            raise TargetNotAllowedError(f"{path} is not marked @schedulable. {_allowed_text()}")
+        raise TargetNotAllowedError(
+            f"{path} cannot be scheduled: it is defined in {home}, not here. {_allowed_text()}"
+        )
+    if found.__name__.startswith("_"):
+        raise TargetNotAllowedError(
+            f"{path} cannot be scheduled: it is the private function {found.__name__!r}. (A decorator around it "
+            "should use functools.wraps.)"
+        )
+    public = getattr(module, "__all__", None)
+    if public is not None and name not in public:
+        raise TargetNotAllowedError(
+            f"{path} cannot be scheduled: {module.__name__}.__all__ does not list it."
+        )
+
+
+def is_job_module(module_name: str) -> bool:
+    """Say whether this is `jobs` or `job` of an installed app, or a module in such a package."""
+    if module_name in NOT_JOBS:
+        return False
+    for config in apps.get_app_configs():
+        rest = module_name.removeprefix(f"{config.name}.")
+        if rest != module_name and rest.split(".", 1)[0] in JOB_MODULES:
+            return True
+    return False
+
+
+def is_under_prefix(path: str) -> bool:
+    return any(path == prefix or path.startswith(f"{prefix}.") for prefix in conf.allowed_targets)
+
+
+def is_standard_library(module_name: str) -> bool:
+    top = module_name.split(".", 1)[0]
+    return top in sys.stdlib_module_names or top in sys.builtin_module_names
+
+
+def _mentions_mark(module_name: str) -> bool:
+    """Say whether the module's source names the mark; a module without source counts once it is imported."""
+    mentions = _source_mentions_mark(module_name)
+    return module_name in sys.modules if mentions is None else mentions
+
+
+@lru_cache(maxsize=4096)
+def _source_mentions_mark(module_name: str) -> bool | None:
+    spec = find_spec(module_name)
+    get_source = getattr(spec.loader, "get_source", None) if spec is not None else None
+    if get_source is None:
+        return None
+    try:
+        source = get_source(module_name)
+    except (ImportError, OSError, SyntaxError, UnicodeDecodeError):
+        return None
+    return None if source is None else "schedulable" in source
+
+
+def find_spec(module_name: str) -> ModuleSpec | None:
+    """Find a module without executing it or its parents, as `importlib.util.find_spec` would."""
+    places: Sequence[str] | None = None
+    spec: ModuleSpec | None = None
+    name = ""
+    for part in module_name.split("."):
+        name = f"{name}.{part}" if name else part
+        spec = PathFinder.find_spec(name, places)
+        if spec is None:
+            return None
+        # A plain module has no places, and so nothing in it either.
+        places = list(spec.submodule_search_locations or [])
+    return spec
+
+
+def _allowed_text() -> str:
+    text = (
+        "Allowed are public functions defined in a module jobs.py or job.py of an installed app, and functions "
+        "marked @schedulable"
+    )
+    prefixes = conf.allowed_targets
+    return f"{text}, and what is under {', '.join(prefixes)}." if prefixes else f"{text}."
+
+
+def names_hint(module: ModuleType) -> str:
+    names = sorted(
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+    )
+    return f" It has: {', '.join(names[:10])}." if names else ""
+
+
+def _short(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
