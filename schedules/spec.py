@@ -33,7 +33,7 @@ class Plan:
     """The half of a spec that decides when: all that the dispatcher reads of a schedule."""
 
     trigger: Trigger
-    policies: Policies = Policies()
+    policies: Policies = field(default_factory=Policies)
     overlap_policy: OverlapPolicy = "skip"
     jitter: int = 0
     """Seconds; each slot is delayed by a stable share of it."""

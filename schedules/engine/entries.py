@@ -1,0 +1,298 @@
+"""Registering, forgetting and reading schedules in Redis.
+
+Registering is idempotent and safe against everybody else: an entry is replaced only if it still has the
+generation that was read, and the next slot is worked out from what was read with it. So a schedule that is
+registered again, as every restart of a client does, keeps its next slot, and one that is being dispatched
+or edited at the same moment is read again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final, Literal, TypeAlias
+
+from redis import Redis
+
+from schedules.engine import keys
+from schedules.engine.clock import Clock, RedisClock
+from schedules.engine.errors import ConflictError
+from schedules.engine.template import display_fields, job_fields, payload
+from schedules.spec import Plan, ScheduleSpec, WireError, digest, plan_from_wire, plan_to_wire
+from schedules.timing import IntervalTrigger, jitter_seconds, next_slot, trigger_to_wire
+
+logger = logging.getLogger(__name__)
+
+CHUNK: Final = 250
+"""Entries per script call: bounds how long one call holds Redis."""
+ATTEMPTS: Final = 20
+
+Outcome: TypeAlias = Literal["added", "changed", "kept"]
+
+
+@dataclass(frozen=True, slots=True)
+class EntryState:
+    """What Redis holds for one id. Moments are unix seconds; None or '' is absent."""
+
+    id: str
+    source: str
+    digest: str
+    generation: str
+    plan: str
+    slot: int | None
+    last_slot: int | None
+    runs: int
+    score: float | None
+    parts: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether every part of the entry is there that its state calls for."""
+        if not self.plan or not self.digest or not self.parts & 1:
+            return False
+        if self.slot is None:
+            return self.score is None
+        return self.score is not None and bool(self.parts & 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a schedule has come by somebody else's books, for an entry that Redis has lost."""
+
+    after: datetime | None = None
+    """Slots up to this moment are settled; later ones that are past are late, not forgotten."""
+    runs: int = 0
+
+
+class Entries:
+    """The entries in one Redis. Usable from any process; holds no state of its own."""
+
+    def __init__(self, connection: Redis, *, clock: Clock | None = None) -> None:
+        self.connection = connection
+        self.clock: Clock = clock or RedisClock()
+        self._read = connection.register_script(keys.script("read_entries"))
+        self._register = connection.register_script(keys.script("register"))
+        self._unregister = connection.register_script(keys.script("unregister"))
+
+    def read(self, ids: Sequence[str]) -> tuple[float, list[EntryState]]:
+        """Return Redis' time (unix seconds) and the state of each id, in order."""
+        seconds, microseconds, rows = self._read(args=[self.clock.argument(), *ids])
+        return seconds + microseconds / 1_000_000, [
+            _state(schedule_id, row) for schedule_id, row in zip(ids, rows, strict=True)
+        ]
+
+    def read_all(self, ids: Iterable[str]) -> Iterator[EntryState]:
+        """Yield the state of each id, in order, a bounded number per call."""
+        for chunk in _chunks(ids):
+            yield from self.read(chunk)[1]
+
+    def registered(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (id, source, digest) of everything registered."""
+        for schedule_id, value in self.connection.hscan_iter(keys.INDEX, count=1000):
+            source, _, fingerprint = value.decode("utf-8", "replace").partition(":")
+            yield schedule_id.decode("utf-8", "replace"), source, fingerprint
+
+    def register(
+        self, specs: Iterable[ScheduleSpec], *, progress: Mapping[str, Progress] | None = None
+    ) -> dict[str, Outcome]:
+        """Make the engine know these schedules; return what became of each id.
+
+        Raises:
+            PayloadError: arguments cannot be carried over; nothing of that chunk is registered.
+            ConflictError: an entry was changed by others at every attempt.
+        """
+        outcomes: dict[str, Outcome] = {}
+        for chunk in _chunks(specs):
+            pending = {spec.id: spec for spec in chunk}
+            for _ in range(ATTEMPTS):
+                pending = self._register_once(pending, progress or {}, outcomes)
+                if not pending:
+                    break
+            else:
+                raise ConflictError(
+                    f"Schedule {next(iter(pending))} was changed by others {ATTEMPTS} times while it was being "
+                    "registered; nothing is lost, register it again."
+                )
+        return outcomes
+
+    def _register_once(
+        self,
+        specs: Mapping[str, ScheduleSpec],
+        progress: Mapping[str, Progress],
+        outcomes: dict[str, Outcome],
+    ) -> dict[str, ScheduleSpec]:
+        """Register what can be registered now; return what somebody else changed meanwhile."""
+        now, states = self.read(list(specs))
+        calls: list[list[Any]] = []
+        payloads: list[bytes] = []
+        candidates: list[tuple[ScheduleSpec, Outcome]] = []
+        for given, state in zip(specs.values(), states, strict=True):
+            spec = _with_kept_anchor(given, state)
+            fingerprint = digest(spec)
+            if state.digest == fingerprint and state.is_whole:
+                outcomes.setdefault(spec.id, "kept")
+                continue
+            known = progress.get(spec.id, Progress())
+            slot, last_slot, runs, events = _next_state(spec, state, known, now)
+            calls.append(
+                [
+                    spec.id,
+                    state.generation,
+                    secrets.token_hex(8),
+                    plan_to_wire(spec.plan),
+                    "" if slot is None else str(slot),
+                    "" if slot is None else score_of(spec.id, slot, spec.plan.jitter),
+                    "" if last_slot is None else str(last_slot),
+                    str(runs),
+                    f"{spec.source}:{fingerprint}",
+                    job_fields(spec),
+                    display_fields(spec),
+                    events,
+                ]
+            )
+            payloads.append(payload(spec.func, spec.args, spec.kwargs))
+            candidates.append((spec, "changed" if state.plan else "added"))
+        if not calls:
+            return {}
+        results = self._register(args=[json.dumps(calls), f"{now:.6f}", *payloads])
+        conflicts: dict[str, ScheduleSpec] = {}
+        for (spec, outcome), done in zip(candidates, results, strict=True):
+            if done:
+                outcomes[spec.id] = outcome
+            else:
+                conflicts[spec.id] = specs[spec.id]
+        return conflicts
+
+    def unregister(self, ids: Iterable[str], *, source: str = "", keep: bool = False) -> int:
+        """Make the engine forget these ids; return how many it knew. Jobs already queued are not touched.
+
+        Args:
+            ids: what to forget; unknown ones are ignored.
+            source: leave entries alone that belong to another source.
+            keep: remember for good how far they had come, for schedules that may be switched on again.
+        """
+        known = 0
+        for chunk in _chunks(ids):
+            known += sum(self._unregister(args=[int(keep), secrets.token_hex(8), source, *chunk]))
+        return known
+
+
+def score_of(schedule_id: str, slot: int, jitter: int) -> str:
+    """Return when (unix seconds) a slot is dispatched: its time and its share of the jitter."""
+    if not jitter:
+        return str(slot)
+    return f"{slot + jitter_seconds(schedule_id, datetime.fromtimestamp(slot, UTC), jitter):.3f}"
+
+
+def missed_event(*, schedule_id: str, first: int, last: int, reason: str, plan: Plan) -> str:
+    """Return the ledger's event for a range of slots that will not run."""
+    return json.dumps(
+        {"e": "missed", "i": schedule_id, "a": first, "b": last, "r": reason, "q": plan.queue}
+        | {"w": trigger_to_wire(plan.trigger)}
+    )
+
+
+def _state(schedule_id: str, row: Sequence[Any]) -> EntryState:
+    index, generation, plan, slot, last_slot, runs, score = (
+        value.decode("utf-8", "replace") for value in row[:7]
+    )
+    source, _, fingerprint = index.partition(":")
+    return EntryState(
+        id=schedule_id,
+        source=source,
+        digest=fingerprint,
+        generation=generation,
+        plan=plan,
+        slot=_integer(slot),
+        last_slot=_integer(last_slot),
+        runs=_integer(runs) or 0,
+        score=float(score) if score else None,
+        parts=row[7],
+    )
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _readable_plan(state: EntryState) -> Plan | None:
+    if not state.plan:
+        return None
+    try:
+        return plan_from_wire(state.plan)
+    except WireError:
+        logger.warning(
+            "Entry %s could not be read and is written anew.", state.id, extra={"action": "entry.rewritten"}
+        )
+        return None
+
+
+def _with_kept_anchor(spec: ScheduleSpec, state: EntryState) -> ScheduleSpec:
+    """Let an ad-hoc interval keep the phase it has: code that registers it again has no memory of its own."""
+    trigger = spec.plan.trigger
+    if spec.source != "code" or not isinstance(trigger, IntervalTrigger):
+        return spec
+    held = _readable_plan(state)
+    if held is None or not isinstance(held.trigger, IntervalTrigger) or held.trigger.every != trigger.every:
+        return spec
+    return replace(spec, plan=replace(spec.plan, trigger=replace(trigger, anchor=held.trigger.anchor)))
+
+
+def _next_state(
+    spec: ScheduleSpec, state: EntryState, progress: Progress, now: float
+) -> tuple[int | None, int | None, int, list[str]]:
+    """Return (next slot, last slot, runs, ledger events) for an entry about to be written."""
+    plan = spec.plan
+    last_slot = state.last_slot
+    runs = max(state.runs, progress.runs)
+    events: list[str] = []
+    held = _readable_plan(state)
+    if held is not None:
+        # Only what decides *which* slots come is compared: jitter, policies and max_runs may have changed.
+        if state.slot is not None and _same_slots(held, plan):
+            return (None if _used_up(plan, runs) else state.slot), last_slot, runs, events
+        if state.slot is not None and state.slot <= now:
+            events.append(
+                missed_event(
+                    schedule_id=spec.id,
+                    first=state.slot,
+                    last=int(now),
+                    reason="The schedule was changed before this late slot was dispatched.",
+                    plan=held,
+                )
+            )
+        after = now
+    elif state.generation and not state.plan:
+        after = now  # it was switched off or cancelled: nothing is owed for that time
+    else:
+        after = now if progress.after is None else min(progress.after.timestamp(), now)
+    if last_slot is not None:
+        after = max(after, last_slot)
+    if plan.paused_until is not None:
+        after = max(after, plan.paused_until.timestamp())
+    if _used_up(plan, runs):
+        return None, last_slot, runs, events
+    slot = next_slot(plan.trigger, datetime.fromtimestamp(after, UTC))
+    return (None if slot is None else int(slot.timestamp())), last_slot, runs, events
+
+
+def _same_slots(held: Plan, wanted: Plan) -> bool:
+    return held.trigger == wanted.trigger and held.paused_until == wanted.paused_until
+
+
+def _used_up(plan: Plan, runs: int) -> bool:
+    return plan.max_runs is not None and runs >= plan.max_runs

@@ -1,0 +1,28 @@
+"""The event stream: what happened, written in the same atomic step as what it tells of.
+
+One stream record holds the events of one step as a JSON list in the field `events`, and the moment (unix
+seconds) in `at`. Each event has a kind in `e`:
+
+- `queued` (move, move_stock, run_now): `j` job, `q` queue, `t` trigger (`schedule`, `catchup`, `manual`),
+  `s` slot (one-offs of the stock API only), `by` user
+- `skipped` (move): `i` schedule, `s` slot, `q` queue, `r` reason
+- `missed` (move, register, quarantine): `i` schedule, `a` first and `b` last slot, `r` reason, `q` queue,
+  `w` trigger (wire form, to list the slots between the two)
+- `canceled` (move): `j` job, `r` reason
+- `started` (worker): `j` job, `q` queue, `w` worker, `n` attempt, `f` function, `name`
+- `ended` (worker): `j` job, `st` status (`retry`: another attempt follows), `n` attempt, `w` worker, `r` reason,
+  `x` exception, `tb` traceback, `res` result, `out` output, `next` attempt at (unix seconds)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from schedules.engine import keys
+
+
+def append(target: Any, *, at: float, event: Mapping[str, Any]) -> None:
+    """Put one event on the stream; with a pipeline, in the same transaction as what it tells of."""
+    target.xadd(keys.EVENTS, {"at": f"{at:.6f}", "events": json.dumps([event], separators=(",", ":"))})

@@ -1,0 +1,42 @@
+-- The keys (see ../keys.py), and what several scripts need. Stands before every script.
+local P = '@PREFIX@'
+local SCHEDULED = P .. ':scheduler:scheduled_jobs'
+local ENTRY = P .. ':schedules:entry:'
+local TEMPLATE = P .. ':schedules:template:'
+local INDEX = P .. ':schedules:index'
+local EVENTS = P .. ':schedules:events'
+local QUARANTINE = P .. ':schedules:quarantine'
+local WAKE = P .. ':schedules:wake'
+local JOB = P .. ':job:'
+local QUEUE = P .. ':queue:'
+local QUEUES = P .. ':queues'
+local TOMBSTONE_SECONDS = 86400
+
+-- The moment, as seconds and microseconds. A manual clock (tests) hands in its own.
+local function moment(given)
+    if given ~= '' then
+        local seconds = math.floor(tonumber(given))
+        return seconds, math.floor((tonumber(given) - seconds) * 1000000 + 0.5)
+    end
+    local time = redis.call('TIME')
+    return tonumber(time[1]), tonumber(time[2])
+end
+
+local function text_of(seconds, microseconds)
+    return string.format('%d.%06d', seconds, microseconds)
+end
+
+-- One stream record for all events of a call: it costs one command however many there are.
+local function emit(at, events)
+    if #events > 0 then
+        redis.call('XADD', EVENTS, '*', 'at', at, 'events', '[' .. table.concat(events, ',') .. ']')
+    end
+end
+
+-- Tell sleeping dispatchers that somebody is due earlier than they know.
+local function wake_if_first(ids)
+    local first = redis.call('ZRANGE', SCHEDULED, 0, 0)[1]
+    if first and ids[first] then
+        redis.call('PUBLISH', WAKE, first)
+    end
+end

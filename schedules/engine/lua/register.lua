@@ -1,0 +1,41 @@
+-- Make the engine know schedules, each only if its entry is still as it was read (compare by generation).
+-- ARGV: registrations as JSON, time (unix), then one job payload for each
+-- A registration: {id, generation read or '', new generation, plan, slot or '', score or '', last slot or '',
+--                  runs, index value, template fields {name, value, ...}, display fields {name, value, ...}, events {json, ...}}
+-- Returns per registration 1, or 0 if somebody else was faster.
+local registrations = cjson.decode(ARGV[1])
+local results, ids, events = {}, {}, {}
+for i, r in ipairs(registrations) do
+    local id = r[1]
+    local entry, template, job = ENTRY .. id, TEMPLATE .. id, JOB .. id
+    local found = redis.pcall('HGET', entry, 'generation')
+    if type(found) == 'table' then
+        redis.call('DEL', entry)
+        found = false
+    end
+    if (found or '') ~= r[2] then
+        results[i] = 0
+    else
+        local source = string.match(r[9], '^[^:]*')
+        redis.call('HSET', entry, 'generation', r[3], 'plan', r[4], 'slot', r[5], 'last_slot', r[7], 'runs', r[8], 'source', source)
+        redis.call('PERSIST', entry)
+        redis.call('DEL', template)
+        redis.call('HSET', template, 'data', ARGV[i + 2], unpack(r[10]))
+        redis.call('HSET', INDEX, id, r[9])
+        redis.call('HDEL', QUARANTINE, id)
+        if r[6] ~= '' then
+            redis.call('ZADD', SCHEDULED, r[6], id)
+            redis.call('COPY', template, job, 'REPLACE')
+            redis.call('HSET', job, 'status', 'scheduled', unpack(r[11]))
+            ids[id] = true
+        else
+            redis.call('ZREM', SCHEDULED, id)
+            redis.call('DEL', job)
+        end
+        for _, event in ipairs(r[12]) do events[#events + 1] = event end
+        results[i] = 1
+    end
+end
+emit(ARGV[2], events)
+wake_if_first(ids)
+return results

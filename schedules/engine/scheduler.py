@@ -1,0 +1,362 @@
+"""rq-scheduler's class with our engine in it: what `manage.py rqscheduler` and `django_rq.get_scheduler()` build.
+
+The library's own API keeps working (`enqueue_at`, `enqueue_in`, `schedule`, `cron`, `cancel`, `get_jobs`, `in` ...).
+Where stock loses, doubles or delays, this does not; each difference has a test in `tests/redis/test_stock_api.py`.
+"""
+
+from __future__ import annotations
+
+import calendar
+import json
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, cast
+
+from django_rq.queues import DjangoScheduler
+from redis import Redis
+from rq.exceptions import NoSuchJobError
+from rq.job import Job, Retry
+
+from schedules.engine import keys
+from schedules.engine.clock import Clock, RedisClock, rq_time
+from schedules.engine.dispatch import Dispatcher
+from schedules.engine.entries import Entries, Outcome, Progress
+from schedules.engine.errors import EngineError
+from schedules.engine.loop import HEARTBEAT_SECONDS, Loop
+from schedules.engine.stock import local_zone
+from schedules.engine.wake import Alarm
+from schedules.spec import Plan, ScheduleSpec, plan_to_wire
+from schedules.timing import CronTrigger, IntervalTrigger, check_cron, next_slot
+
+logger = logging.getLogger(__name__)
+
+
+class Scheduler(DjangoScheduler):  # type: ignore[misc]
+    """Registers schedules and dispatches what is due."""
+
+    connection: Redis
+    job_class: type[Job]
+    redis_scheduler_namespace_prefix = keys.INSTANCES
+    scheduled_jobs_key = keys.SCHEDULED
+
+    def __init__(self, *args: Any, clock: Clock | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.clock: Clock = clock or RedisClock()
+        self.entries = Entries(self.connection, clock=self.clock)
+        self.dispatcher = Dispatcher(self.connection, default_queue=self.queue_name, clock=self.clock)
+        self._change_time = self.connection.register_script(keys.script("change_time"))
+        self._run_now = self.connection.register_script(keys.script("run_now"))
+        self._adopt = self.connection.register_script(keys.script("adopt"))
+
+    # --- our own door -----------------------------------------------------------------------------------------
+
+    def register(
+        self, specs: Iterable[ScheduleSpec], *, progress: Mapping[str, Progress] | None = None
+    ) -> dict[str, Outcome]:
+        """Make the engine know these schedules; see `Entries.register`."""
+        return self.entries.register(specs, progress=progress)
+
+    def unregister(self, ids: Iterable[str], *, source: str = "", keep: bool = False) -> int:
+        """Make the engine forget these ids; see `Entries.unregister`."""
+        return self.entries.unregister(ids, source=source, keep=keep)
+
+    def next_due(self, schedule_id: str) -> datetime | None:
+        """Return when this id is dispatched next (aware, UTC), or None if it is not scheduled."""
+        score = self.connection.zscore(self.scheduled_jobs_key, schedule_id)
+        return None if score is None else datetime.fromtimestamp(cast(float, score), UTC)
+
+    def template_job(self, schedule_id: str) -> Job | None:
+        """Return the job that stands for a registered schedule, or None; never one that ran."""
+        fields = self.connection.hgetall(keys.template(schedule_id))
+        if not fields:
+            return None
+        job = self.job_class(id=schedule_id, connection=self.connection)
+        job.restore(cast("dict[Any, Any]", fields) | {b"status": b"scheduled"})
+        return job
+
+    def run_now(self, schedule_id: str, *, started_by: str = "") -> Job | None:
+        """Queue one job of a registered schedule at once, beside its plan; None if it is not registered."""
+        job_id = f"{schedule_id}_now-{secrets.token_hex(6)}"
+        now = time.time()
+        if not self._run_now(args=[schedule_id, job_id, f"{now:.6f}", rq_time(now), json.dumps(started_by)]):
+            return None
+        return cast(Job, self.job_class.fetch(job_id, connection=self.connection))
+
+    def enqueue_once(
+        self,
+        moment: datetime,
+        func: str,
+        *,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        queue: str,
+        timeout: int | None,
+        result_ttl: int | None,
+        retry: Retry | None,
+    ) -> Job:
+        """Run a function once, at a time; unlike `enqueue_at`, no name of a keyword argument is reserved."""
+        job = cast(
+            Job,
+            self._create_job(
+                func,
+                args=args,
+                kwargs=kwargs,
+                commit=False,
+                queue_name=queue,
+                timeout=timeout,
+                result_ttl=result_ttl,
+            ),
+        )
+        if retry is not None:
+            job.retries_left, job.retry_intervals = retry.max, retry.intervals
+        with self.connection.pipeline() as pipe:
+            job.save(pipeline=pipe)
+            pipe.zadd(self.scheduled_jobs_key, {job.id: moment.timestamp()})
+            pipe.publish(keys.WAKE, job.id)
+            pipe.execute()
+        return job
+
+    # --- running ----------------------------------------------------------------------------------------------
+
+    def run(self, burst: bool = False) -> None:
+        """Dispatch until SIGTERM or SIGINT; with `burst`, until nothing is due."""
+        loop = Loop(
+            self.dispatcher, Alarm(self.connection), interval=float(self._interval), heartbeat=self.heartbeat
+        )
+        if burst:
+            loop.work_off()
+            return
+        loop.install_signals()
+        logger.info(
+            "Dispatching to RQ's queues as %s (pid %d).",
+            self.name,
+            os.getpid(),
+            extra={"action": "scheduler.started"},
+        )
+        loop.run()
+        self.register_death()
+        logger.info("Stopped.", extra={"action": "scheduler.stopped"})
+
+    def heartbeat(self) -> None:
+        """Say that this process lives, and for how long to believe it."""
+        with self.connection.pipeline() as pipe:
+            mapping: dict[str | bytes, Any] = {
+                "heartbeat": time.time(),
+                "hostname": socket.gethostname(),
+                "pid": os.getpid(),
+            }
+            pipe.hset(self.key, mapping=mapping)
+            pipe.expire(self.key, HEARTBEAT_SECONDS * 3)
+            pipe.execute()
+
+    def register_birth(self) -> None:
+        """Say that this process lives. Any number may run; none keeps another from starting."""
+        self.heartbeat()
+
+    def register_death(self) -> None:
+        """Take the sign of life away, if Redis is there to be told."""
+        try:
+            self.connection.delete(self.key)
+        except Exception as error:  # noqa: BLE001 - the process is ending: the key expires by itself
+            logger.info("Redis could not be told of the stop: %s", error)
+
+    def acquire_lock(self) -> bool:
+        """Answer True: the move compares what it read, so no lock is needed."""
+        return True
+
+    def remove_lock(self) -> None:
+        """Do nothing: there is no lock, so that nobody can delete another's."""
+
+    def enqueue_jobs(self) -> list[Job]:
+        """Dispatch everything that is due; return the jobs that were due as they stood before."""
+        jobs = list(self.get_jobs_to_queue())
+        self.run(burst=True)
+        return jobs
+
+    def enqueue_job(self, job: Job) -> None:
+        """Dispatch one scheduled job now; a periodic one goes on with its own times after."""
+        self.change_execution_time(job, datetime.now(UTC))
+        self.run(burst=True)
+
+    # --- rq-scheduler's own API -------------------------------------------------------------------------------
+
+    def enqueue_at(self, scheduled_time: datetime, func: Any, *args: Any, **kwargs: Any) -> Job:
+        """Run a function once, at a time (naive: UTC, as in rq-scheduler)."""
+        at_front = bool(kwargs.get("at_front"))
+        job = cast(Job, super().enqueue_at(scheduled_time, func, *args, **kwargs))
+        return self._scheduled(job, at_front=at_front)
+
+    def enqueue_in(self, time_delta: timedelta, func: Any, *args: Any, **kwargs: Any) -> Job:
+        """Run a function once, this long from now."""
+        return self.enqueue_at(datetime.now(UTC) + time_delta, func, *args, **kwargs)
+
+    def schedule(self, scheduled_time: datetime, func: Any, *args: Any, **kwargs: Any) -> Job:
+        """Run a function at a time and, with `interval`, every so many seconds from then on.
+
+        Raises:
+            ValueError: the interval is not a number of seconds of 1 or more.
+        """
+        interval = kwargs.get("interval", args[2] if len(args) > 2 else None)
+        if interval is not None and int(interval) < 1:
+            raise ValueError(
+                f"interval is {interval!r}: allowed is a number of seconds of 1 or more. "
+                "To stop a periodic job, cancel it."
+            )
+        job = cast(Job, super().schedule(scheduled_time, func, *args, **kwargs))
+        plan = None
+        if interval is not None:
+            slot = datetime.fromtimestamp(calendar.timegm(scheduled_time.utctimetuple()), UTC)
+            plan = Plan(
+                trigger=IntervalTrigger(every=int(interval), anchor=slot),
+                max_runs=job.meta.get("repeat"),
+                queue=job.origin,
+            )
+        return self._scheduled(job, at_front=bool(kwargs.get("at_front")), plan=plan)
+
+    def cron(
+        self,
+        cron_string: str,
+        func: Any,
+        args: Any = None,
+        kwargs: Any = None,
+        repeat: int | None = None,
+        queue_name: str | None = None,
+        result_ttl: int | None = None,
+        ttl: int | None = None,
+        id: str | None = None,
+        timeout: int | None = None,
+        description: str | None = None,
+        meta: dict[str, Any] | None = None,
+        use_local_timezone: bool = False,
+        depends_on: Any = None,
+        on_success: Any = None,
+        on_failure: Any = None,
+        at_front: bool = False,
+    ) -> Job:
+        """Run a function whenever a cron expression says so: in UTC, or in Django's `TIME_ZONE`.
+
+        Raises:
+            TimingError: the expression cannot be read or can never fire.
+        """
+        zone = local_zone() if use_local_timezone else "UTC"
+        check_cron(cron_string, zone)
+        plan = Plan(
+            trigger=CronTrigger(expression=cron_string, timezone=zone),
+            max_runs=repeat,
+            queue=queue_name or self.queue_name,
+        )
+        first = next_slot(plan.trigger, datetime.now(UTC))
+        assert first is not None
+        job = cast(
+            Job,
+            self._create_job(
+                func,
+                args=args,
+                kwargs=kwargs,
+                commit=False,
+                result_ttl=result_ttl,
+                ttl=ttl,
+                id=id,
+                queue_name=queue_name,
+                description=description,
+                timeout=timeout,
+                meta=meta,
+                depends_on=depends_on,
+                on_success=on_success,
+                on_failure=on_failure,
+            ),
+        )
+        job.meta |= {"cron_string": cron_string, "use_local_timezone": use_local_timezone}
+        if repeat is not None:
+            job.meta["repeat"] = int(repeat)
+        job.save()
+        self.connection.zadd(self.scheduled_jobs_key, {job.id: first.timestamp()})
+        return self._scheduled(job, at_front=at_front, plan=plan)
+
+    def cancel(self, job: Job | str) -> None:
+        """Take a job off the schedule, by its id or itself. What is queued already is not touched."""
+        job_id = job if isinstance(job, str) else job.id
+        if self.connection.hexists(keys.INDEX, job_id):
+            self.unregister([job_id])
+        else:
+            self.connection.zrem(self.scheduled_jobs_key, job_id)
+
+    def change_execution_time(self, job: Job, date_time: datetime) -> None:
+        """Move a scheduled job to another time; a periodic one goes on with its own times after.
+
+        Raises:
+            ValueError: it is not scheduled.
+        """
+        unix = calendar.timegm(date_time.utctimetuple())
+        if not self._change_time(args=[job.id, unix, unix, secrets.token_hex(8)]):
+            raise ValueError("Job not in scheduled jobs queue")
+
+    def count(self, until: datetime | timedelta | int | None = None) -> int:
+        """Return how many are scheduled, up to a time if one is given."""
+        return int(self.connection.zcount(self.scheduled_jobs_key, "-inf", _as_score(until)))
+
+    def get_jobs(
+        self,
+        until: datetime | timedelta | float | None = None,
+        with_times: bool = False,
+        offset: int | None = None,
+        length: int | None = None,
+    ) -> Iterator[Any]:
+        """Yield the scheduled jobs, earliest first; with times (naive UTC, as in rq-scheduler) if asked.
+
+        Unlike stock it changes nothing: a member whose job hash is gone is shown from its template, and one that
+        has none is left out, not deleted.
+        """
+        members = self.connection.zrangebyscore(
+            self.scheduled_jobs_key, "-inf", _as_score(until), withscores=True, start=offset, num=length
+        )
+        iterator = iter(cast("list[tuple[bytes, float]]", members))
+        while chunk := list(islice(iterator, 200)):
+            ids = [member.decode("utf-8", "replace") for member, _ in chunk]
+            for job_id, (_, score) in zip(ids, chunk, strict=True):
+                job = self._readable_job(job_id)
+                if job is not None:
+                    moment = datetime.fromtimestamp(score, UTC).replace(tzinfo=None)
+                    yield (job, moment) if with_times else job
+
+    def get_jobs_to_queue(self, with_times: bool = False) -> Iterator[Any]:
+        """Yield the jobs that are due."""
+        return self.get_jobs(until=time.time(), with_times=with_times)
+
+    def _readable_job(self, job_id: str) -> Job | None:
+        try:
+            return self.job_class.fetch(job_id, connection=self.connection)
+        except NoSuchJobError:
+            return self.template_job(job_id)
+        except Exception as error:  # noqa: BLE001 - one unreadable job must not take the page with it
+            logger.warning("Job %r cannot be shown: %s", job_id, error, extra={"action": "entry.unreadable"})
+            return None
+
+    def _scheduled(self, job: Job, *, at_front: bool, plan: Plan | None = None) -> Job:
+        """Finish what the stock call began: remember what it forgets, keep the plan, wake the dispatchers."""
+        if at_front:
+            self.connection.hset(job.key, "enqueue_at_front", "1")
+        if plan is not None:
+            score = self.connection.zscore(self.scheduled_jobs_key, job.id)
+            if score is None:
+                raise EngineError(f"Job {job.id} was cancelled by others while it was being scheduled.")
+            slot = str(int(cast(float, score)))
+            self._adopt(args=[job.id, slot, plan_to_wire(plan), slot, secrets.token_hex(8), 1])
+        self.connection.publish(keys.WAKE, job.id)
+        return job
+
+
+def _as_score(until: datetime | timedelta | float | None) -> float | str:
+    if until is None:
+        return "+inf"
+    if isinstance(until, timedelta):
+        return (datetime.now(UTC) + until).timestamp()
+    if isinstance(until, datetime):
+        return calendar.timegm(until.utctimetuple())
+    return until

@@ -1,0 +1,81 @@
+"""The service's connection: django-rq's configuration, with waits that a web request can afford."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final, cast
+
+import django_rq
+from django.core.signals import setting_changed
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+from redis.sentinel import SentinelConnectionPool
+
+from schedules.engine import Scheduler
+from schedules.services.errors import SchedulerUnavailableError
+
+CONNECT_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 5.0
+"""How long one reply may take. redis-py's own default is to wait for ever, and to try three times more."""
+
+
+def with_bounded_waits(client: Redis, *, connect: float, answer: float) -> Redis:
+    """Return a client of the same server whose connections give up after so many seconds."""
+    pool = client.connection_pool
+    bounds: dict[str, Any] = {
+        **pool.connection_kwargs,
+        "socket_connect_timeout": connect,
+        "socket_timeout": answer,
+        # A second try at once, for the connection that the server closed while it was idle.
+        "retry": Retry(NoBackoff(), 1),
+    }
+    if isinstance(pool, SentinelConnectionPool):
+        bounds.pop("connection_pool", None)
+        return Redis(
+            connection_pool=SentinelConnectionPool(pool.service_name, pool.sentinel_manager, **bounds)
+        )
+    return Redis(connection_pool=type(pool)(connection_class=pool.connection_class, **bounds))
+
+
+@lru_cache(maxsize=8)
+def scheduler_for(queue: str = "default") -> Scheduler:
+    """Return the scheduler that serves a queue's Redis, one per process."""
+    client = with_bounded_waits(
+        django_rq.get_connection(queue), connect=CONNECT_SECONDS, answer=ANSWER_SECONDS
+    )
+    return cast(Scheduler, django_rq.get_scheduler(queue, connection=client))
+
+
+def forget_connections(**_signal: Any) -> None:
+    """Make the next call connect anew: after settings have changed, as tests do."""
+    scheduler_for.cache_clear()
+
+
+setting_changed.connect(forget_connections)
+
+
+@contextmanager
+def redis_errors_as_ours(client: Redis) -> Iterator[None]:
+    """Turn every error of the connection into the one type that callers need to know.
+
+    Raises:
+        SchedulerUnavailableError: Redis does not answer, or refuses.
+    """
+    try:
+        yield
+    except RedisError as error:
+        raise SchedulerUnavailableError(
+            f"Redis is not reachable at {address_of(client)} ({error}). Start it, or correct REDIS_URL."
+        ) from error
+
+
+def address_of(client: Redis) -> str:
+    """Return where a client connects to, without its password."""
+    options = client.connection_pool.connection_kwargs
+    if options.get("path"):
+        return str(options["path"])
+    return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"

@@ -1,0 +1,151 @@
+"""RQ's job, knowing its schedule and its slot, and telling the ledger when it starts."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from rq.job import Job as RQJob
+
+from schedules import targets
+from schedules.engine import events, keys
+from schedules.engine.identity import identity_of
+from schedules.worker.output import Tail, kept_output
+
+if TYPE_CHECKING:
+    from redis.client import Pipeline
+    from rq.queue import Queue
+
+
+class NotAllowedError(Exception):
+    """The function of a schedule is not one that may be scheduled."""
+
+    retryable = False
+
+
+class Job(RQJob):
+    """One run of a function. `schedule_id`, `scheduled_for` and `attempt` say what it runs for."""
+
+    schedule_name: str = ""
+    schedule_source: str = ""
+    retry_max: int = 0
+    tail: Tail | None = None
+    ending: dict[str, Any] | None = None
+    """The event that tells how the attempt under way ended, until it is on the stream."""
+    _interval: int | None = None
+
+    @property
+    def schedule_id(self) -> str | None:
+        """The schedule that made this job, or None."""
+        return identity_of(self.id).schedule_id
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The slot this job is for (aware, UTC), or None if it has none."""
+        return identity_of(self.id).scheduled_for
+
+    @property
+    def attempt(self) -> int:
+        """Which try this is, from 1."""
+        if self.retry_max and self.retries_left is not None:
+            return 1 + self.retry_max - self.retries_left
+        return 1 + (self.number_of_retries or 0)
+
+    def restore(self, raw_data: Any) -> None:
+        """Read the job hash, with what the engine's template adds to RQ's fields."""
+        super().restore(raw_data)
+        added = {_text(name): value for name, value in raw_data.items()}
+        self.schedule_name = _text(added.get("schedule_name", b""))
+        self.schedule_source = _text(added.get("schedule_source", b""))
+        retry_max = _text(added.get("retry_max", b""))
+        self.retry_max = int(retry_max) if retry_max.isdigit() else 0
+
+    def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
+        """Say that it starts, in the transaction that makes it started."""
+        super().prepare_for_execution(worker_name, pipeline)
+        events.append(
+            pipeline,
+            at=datetime.now(UTC).timestamp(),
+            event={
+                "e": "started",
+                "j": self.id,
+                "q": self.origin,
+                "w": worker_name,
+                "n": self.attempt,
+                "f": self._readable_function_name(),
+                "name": self.schedule_name,
+            },
+        )
+
+    def perform(self) -> Any:
+        """Run the function, if it may be run, keeping what it prints and logs."""
+        with kept_output() as tail:
+            self.tail = tail
+            if self.schedule_source == "row":
+                self._check_allowed()
+            return super().perform()
+
+    def _check_allowed(self) -> None:
+        try:
+            targets.resolve(self.func_name or "")
+        except targets.TargetError as error:
+            raise NotAllowedError(str(error)) from error
+
+    def retry(self, queue: Queue, pipeline: Pipeline) -> None:
+        """Go on to the next attempt, telling the ledger, and wake the dispatcher, which queues it when it is due."""
+        self._interval = self._next_interval()
+        attempt = self.attempt
+        super().retry(queue, pipeline)
+        now = datetime.now(UTC)
+        next_attempt_at = now + timedelta(seconds=self._interval)
+        if self._interval:
+            pipeline.publish(keys.WAKE, self.id)
+        if self.ending is not None:
+            self.ending |= {"st": "retry", "n": attempt, "next": next_attempt_at.timestamp()}
+            events.append(pipeline, at=now.timestamp(), event=self.ending)
+
+    def get_retry_interval(self) -> int:
+        """Return the seconds to wait before the next attempt, as `retry` has chosen them."""
+        return self._interval if self._interval is not None else self._next_interval()
+
+    def _next_interval(self) -> int:
+        """Choose the seconds to wait before the next attempt.
+
+        What the failed attempt asked for (`retry_after`, an HTTP server's `Retry-After`) comes first; else the
+        schedule's backoff, spread by up to a tenth, so that what failed together does not come back together.
+        """
+        asked = getattr(self.failure, "retry_after", None)
+        if isinstance(asked, int | float) and asked > 0:
+            return max(1, round(asked))
+        interval = int(super().get_retry_interval())
+        return interval + random.randint(0, interval // 10)  # noqa: S311 - not a secret
+
+    failure: BaseException | None = None
+    """What the attempt under way ended with, set by the worker."""
+
+    @property
+    def should_retry(self) -> bool:
+        """Tell whether another attempt follows; an error that says `retryable = False` is final."""
+        if getattr(self.failure, "retryable", True) is False:
+            return False
+        return bool(super().should_retry)
+
+    def refresh_rate_limit(self) -> None:
+        """Read the rate limit again: a later slot may have put this run under it while it was running."""
+        key, concurrency = cast(
+            "list[bytes | None]",
+            self.connection.hmget(self.key, ["rate_limit_key", "rate_limit_concurrency"]),
+        )
+        if key and concurrency:
+            self.rate_limit_key, self.rate_limit_concurrency = key.decode(), int(concurrency)
+
+    def _readable_function_name(self) -> str:
+        try:
+            return self.func_name or ""
+        except Exception:  # noqa: BLE001 - an unreadable payload fails in the attempt itself, with its traceback
+            return ""
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

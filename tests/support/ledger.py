@@ -1,0 +1,15 @@
+"""Reading the event stream as the keeper will."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import redis as redis_py
+
+from schedules.engine import keys
+
+
+def read_events(connection: redis_py.Redis) -> list[dict[str, Any]]:
+    """Return every event on the stream, in order."""
+    return [event for _, fields in connection.xrange(keys.EVENTS) for event in json.loads(fields[b"events"])]
