@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.db.models import F, Q
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from schedules.models.choices import Kind, MisfirePolicy, OverlapPolicy
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise as Message
 
-def _check(name: str, condition: Q, message: str | Promise) -> models.CheckConstraint:
-    return models.CheckConstraint(condition=condition, name=f"schedule_{name}", violation_error_message=message)
+
+def _check(name: str, condition: Q, message: Message) -> models.CheckConstraint:
+    return models.CheckConstraint(
+        condition=condition, name=f"schedule_{name}", violation_error_message=message
+    )
 
 
-def _at_least(field: str, least: int, message: str | Promise) -> models.CheckConstraint:
+def _at_least(field: str, least: int, message: Message) -> models.CheckConstraint:
     return _check(f"{field}_range", Q((f"{field}__isnull", True)) | Q((f"{field}__gte", least)), message)
 
 

@@ -106,9 +106,7 @@ class Run(models.Model):
     slots = models.PositiveIntegerField(
         _("slots"), default=1, help_text=_("How many slots this row stands for.")
     )
-    trigger = models.CharField(
-        _("trigger"), max_length=10, choices=RunTrigger, default=RunTrigger.SCHEDULE
-    )
+    trigger = models.CharField(_("trigger"), max_length=10, choices=RunTrigger, default=RunTrigger.SCHEDULE)
     status = models.CharField(_("status"), max_length=10, choices=RunStatus, default=RunStatus.QUEUED)
     reason = models.TextField(_("reason"), blank=True, help_text=_("Why it is not a success, in a sentence."))
 

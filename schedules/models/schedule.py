@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import models
+from django.db import connections, models
 from django.db.models import F, Q
 from django.utils import timezone as clock
 from django.utils.translation import gettext_lazy as _
@@ -18,8 +18,8 @@ from schedules.conf import conf
 from schedules.environment import IntervalOverrideError, interval_override, variable_of
 from schedules.models.choices import Alarm, Kind, MisfirePolicy, OverlapPolicy, RunStatus
 from schedules.models.constraints import SCHEDULE_CONSTRAINTS
-from schedules.spec import Plan, ScheduleSpec, backoff_intervals
 from schedules.spec import OverlapPolicy as OverlapWord
+from schedules.spec import Plan, ScheduleSpec, backoff_intervals
 from schedules.timing import CronTrigger, IntervalTrigger, OnceTrigger, Policies, Trigger
 from schedules.timing import MisfirePolicy as MisfireWord
 
@@ -49,8 +49,6 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
     @property
     def db_vendor(self) -> str:
         """The kind of database behind this query."""
-        from django.db import connections
-
         return connections[self.db].vendor
 
 
@@ -60,9 +58,7 @@ class Schedule(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
 
     # --- What
-    name = models.CharField(
-        _("name"), max_length=200, unique=True, validators=[validators.check_plain_text]
-    )
+    name = models.CharField(_("name"), max_length=200, unique=True, validators=[validators.check_plain_text])
     description = models.TextField(_("description"), blank=True, validators=[validators.check_no_nul])
     func = models.CharField(
         _("function"), max_length=255, help_text=_("Dotted path, for example shop.jobs.sync_orders.")
@@ -71,7 +67,10 @@ class Schedule(models.Model):
         _("positional arguments"), default=list, blank=True, help_text=_('JSON list, for example ["de", 3].')
     )
     kwargs = models.JSONField(
-        _("named arguments"), default=dict, blank=True, help_text=_('JSON object, for example {"full": true}.')
+        _("named arguments"),
+        default=dict,
+        blank=True,
+        help_text=_('JSON object, for example {"full": true}.'),
     )
     queue = models.CharField(_("queue"), max_length=100, default="default")
     tags = models.JSONField(
@@ -105,12 +104,17 @@ class Schedule(models.Model):
         _("runs at most"), null=True, blank=True, help_text=_("Skipped and missed slots do not count.")
     )
     jitter = models.IntegerField(
-        _("jitter"), default=0, help_text=_("Seconds; each slot is delayed by up to so many, always the same.")
+        _("jitter"),
+        default=0,
+        help_text=_("Seconds; each slot is delayed by up to so many, always the same."),
     )
 
     # --- How
     timeout = models.IntegerField(
-        _("timeout"), null=True, blank=True, help_text=_("Seconds a run may take; empty: the queue's; -1: any.")
+        _("timeout"),
+        null=True,
+        blank=True,
+        help_text=_("Seconds a run may take; empty: the queue's; -1: any."),
     )
     result_ttl = models.IntegerField(
         _("result kept"),
@@ -209,8 +213,8 @@ class Schedule(models.Model):
             ("change_target", _("Can change the function and the arguments of a schedule")),
         )
         indexes = (
-            models.Index(F("next_run_at").asc(nulls_last=True), name="schedule_by_next_run"),
-            models.Index(F("last_run_at").desc(nulls_last=True), name="schedule_by_last_run"),
+            models.Index("next_run_at", name="schedule_by_next_run"),
+            models.Index("last_run_at", name="schedule_by_last_run"),
             models.Index(F("failures_in_a_row").desc(), "name", name="schedule_by_failures"),
         )
         constraints = SCHEDULE_CONSTRAINTS
@@ -229,6 +233,9 @@ class Schedule(models.Model):
             for field, owner in (("interval", Kind.INTERVAL), ("cron", Kind.CRON), ("run_at", Kind.ONCE)):
                 if self.kind != owner:
                     setattr(self, field, None)
+        # An emptied field of a form is None.
+        self.args = [] if self.args is None else self.args
+        self.kwargs = {} if self.kwargs is None else self.kwargs
         self.tags = validators.tidy_tags(self.tags)
         errors = validators.schedule_errors(self, now=clock.now(), adding=self._state.adding)
         if errors:
@@ -280,7 +287,9 @@ class Schedule(models.Model):
 
         One that is paused until a moment is held, with that moment in its plan.
         """
-        return self.enabled and self.is_scheduled and (self.paused_at is None or self.paused_until is not None)
+        return (
+            self.enabled and self.is_scheduled and (self.paused_at is None or self.paused_until is not None)
+        )
 
     def is_paused(self, now: datetime) -> bool:
         """Say whether it is paused at `now`."""

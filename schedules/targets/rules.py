@@ -40,7 +40,7 @@ def split_path(path: object) -> tuple[str, str]:
     return ".".join(parts[:-1]), parts[-1]
 
 
-def check_beforeimport_module(path: str, module_name: str) -> None:
+def check_before_import(path: str, module_name: str) -> None:
     """Refuse a path that no rule can allow, before anything of it is executed."""
     if is_job_module(module_name):
         return
