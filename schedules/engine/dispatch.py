@@ -16,9 +16,11 @@ from redis import Redis
 from schedules.engine import keys
 from schedules.engine.clock import Clock, RedisClock, rq_time
 from schedules.engine.entries import missed_event, score_of
+from schedules.engine.errors import EngineError
+from schedules.engine.state import State
 from schedules.engine.stock import StockEntry, UnreadableEntryError, pair_up, read_stock
 from schedules.spec import Plan, WireError, plan_from_wire, plan_to_wire
-from schedules.timing import TimingError, decide, next_slot
+from schedules.timing import Missed, TimingError, decide, from_unix, next_slot_unix, unix_floor
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ class Dispatcher:
                     )
                 else:
                     raise UnreadableEntryError(f"Redis cannot read it ({row[3].decode('utf-8', 'replace')}).")
-            except (UnreadableEntryError, WireError, TimingError) as error:
+            except (EngineError, WireError, TimingError) as error:
                 self._set_aside(member, score, str(error), now)
             except Exception as error:
                 # The outermost guard of one entry: whatever is wrong with it must not stop the others.
@@ -124,63 +126,72 @@ class Dispatcher:
 
     def _decided(self, row: Sequence[Any], now: float) -> list[Any]:
         """Return what the move script needs to know of one due entry."""
-        member, score, _, generation, wire, slot_text, last_text, runs_text, source = row
+        member, score, _, wire, state_text, source = row
         plan = plan_from_wire(wire)
         schedule_id = member.decode()
-        slot = int(slot_text) if slot_text else int(float(score))
+        state = State.from_text((state_text or b"").decode())
+        slot = state.slot if state.slot is not None else int(float(score))
         # A slot is as late as it is after its own, jittered, time.
         moment = now - max(0.0, float(score) - slot) if plan.jitter else now
-        runs = int(runs_text or 0)
-        runs_left = None if plan.max_runs is None else max(0, plan.max_runs - runs)
-        at = datetime.fromtimestamp(moment, UTC)
-        decision = decide(
-            plan.trigger,
-            plan.policies,
-            datetime.fromtimestamp(slot, UTC),
-            datetime.fromtimestamp(int(last_text), UTC) if last_text else None,
-            at,
-            runs_left=runs_left,
-        )
-        following = decision.next_slot
-        last = max(
-            slot,
-            *(int(run.timestamp()) for run in decision.run),
-            *(int(missed.last.timestamp()) for missed in decision.missed),
-        )
-        if following is None and runs_left is not None:
-            # The runs may be used up; but a run that the overlap policy skips does not count.
-            following = next_slot(plan.trigger, datetime.fromtimestamp(max(last, moment), UTC))
-        next_unix = None if following is None else int(following.timestamp())
-        threshold = plan.policies.misfire_threshold
-        buffer_catchup = 1 if plan.policies.misfire_policy == "fire_all" else 0
-        slots = []
-        for run in decision.run:
-            unix = int(run.timestamp())
-            late = moment - unix > threshold
-            slots.append([str(unix), "catchup" if late else "schedule", buffer_catchup if late else 0])
+        last_slot = state.last_slot
+        slots: list[list[Any]]
+        missed: list[str] = []
+        following = self._following_if_on_time(plan, slot, last_slot, moment)
+        if following is not None:
+            slots = [[str(slot), "schedule", 0]]
+            last = slot
+        else:
+            runs_left = None if plan.max_runs is None else max(0, plan.max_runs - state.runs)
+            decision = decide(
+                plan.trigger,
+                plan.policies,
+                from_unix(slot),
+                None if last_slot is None else from_unix(last_slot),
+                datetime.fromtimestamp(moment, UTC),
+                runs_left=runs_left,
+            )
+            late_is_held = plan.policies.misfire_policy == "fire_all"
+            slots = [_slot_wire(unix_floor(run), moment, plan, late_is_held) for run in decision.run]
+            missed = [_missed_wire(schedule_id, missed_range, plan) for missed_range in decision.missed]
+            settled = [unix_floor(run) for run in decision.run]
+            settled += [unix_floor(missed_range.last) for missed_range in decision.missed]
+            last = max([slot, *settled] if last_slot is None else [slot, last_slot, *settled])
+            following = None if decision.next_slot is None else unix_floor(decision.next_slot)
+            if following is None and runs_left is not None:
+                # The runs may be used up; but a run that the overlap policy skips does not count.
+                following = next_slot_unix(plan.trigger, max(last, int(moment)))
         return [
             schedule_id,
             score.decode(),
-            (generation or b"").decode(),
-            "" if next_unix is None else score_of(schedule_id, next_unix, plan.jitter),
-            "" if next_unix is None else str(next_unix),
+            state_text.decode(),
+            "" if following is None else score_of(schedule_id, following, plan.jitter),
+            state.generation,
+            "-" if following is None else str(following),
+            str(last),
+            state.runs,
             plan.queue,
             plan.overlap_policy,
             plan.max_runs or 0,
             0 if source == b"row" else 1,
             slots,
-            str(last),
-            [
-                missed_event(
-                    schedule_id=schedule_id,
-                    first=int(missed.first.timestamp()),
-                    last=int(missed.last.timestamp()),
-                    reason=missed.reason,
-                    plan=plan,
-                )
-                for missed in decision.missed
-            ],
+            missed,
         ]
+
+    @staticmethod
+    def _following_if_on_time(plan: Plan, slot: int, last_slot: int | None, moment: float) -> int | None:
+        """Return the slot after a single one that is on time, or None if `decide` must look at it.
+
+        The ordinary case of `decide`, without its dates: it is what a dispatcher does 10,000 times over.
+        """
+        trigger = plan.trigger
+        if (
+            slot < moment - plan.policies.misfire_threshold
+            or (last_slot is not None and slot <= last_slot)
+            or not trigger.first_unix <= slot <= trigger.last_unix
+        ):
+            return None
+        following = next_slot_unix(trigger, slot)
+        return following if following is not None and following > moment else None
 
     def _moved(self, moves: list[_Move], now: float) -> list[int]:
         if not moves:
@@ -190,7 +201,7 @@ class Dispatcher:
         )
         for move, result in zip(moves, results, strict=True):
             if result in (NO_TEMPLATE, NO_QUEUE):
-                self._set_aside(move.id, move.wire[1].encode(), _refusal(result, move.wire[5]), now)
+                self._set_aside(move.id, move.wire[1].encode(), _refusal(result, move.wire[8]), now)
         return results
 
     def _moved_stock(self, entries: list[tuple[bytes, bytes, StockEntry]], now: float) -> list[int]:
@@ -230,3 +241,15 @@ def _refusal(result: int, queue: str) -> str:
     if result == NO_TEMPLATE:
         return "What its jobs are made from is gone from Redis: deleted, expired or evicted."
     return f"Queue {queue!r} is not a list in Redis, so nothing can be put into it."
+
+
+def _slot_wire(slot: int, moment: float, plan: Plan, late_is_held: bool) -> list[Any]:
+    """Return a slot for the move script: its time, its trigger, whether it waits for the one before it."""
+    if moment - slot > plan.policies.misfire_threshold:
+        return [str(slot), "catchup", 1 if late_is_held else 0]
+    return [str(slot), "schedule", 0]
+
+
+def _missed_wire(schedule_id: str, missed: Missed, plan: Plan) -> str:
+    first, last = unix_floor(missed.first), unix_floor(missed.last)
+    return missed_event(schedule_id=schedule_id, first=first, last=last, reason=missed.reason, plan=plan)

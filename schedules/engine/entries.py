@@ -1,7 +1,7 @@
 """Registering, forgetting and reading schedules in Redis.
 
-Registering is idempotent and safe against everybody else: an entry is replaced only if it still has the
-generation that was read, and the next slot is worked out from what was read with it. So a schedule that is
+Registering is idempotent and safe against everybody else: an entry is replaced only if its state is still
+what was read, and the next slot is worked out from what was read with it. So a schedule that is
 registered again, as every restart of a client does, keeps its next slot, and one that is being dispatched
 or edited at the same moment is read again.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +20,8 @@ from redis import Redis
 
 from schedules.engine import keys
 from schedules.engine.clock import Clock, RedisClock
-from schedules.engine.errors import ConflictError
+from schedules.engine.errors import ConflictError, EngineError
+from schedules.engine.state import State, new_generation
 from schedules.engine.template import display_fields, job_fields, payload
 from schedules.spec import Plan, ScheduleSpec, WireError, digest, plan_from_wire, plan_to_wire
 from schedules.timing import IntervalTrigger, jitter_seconds, next_slot, trigger_to_wire
@@ -37,23 +37,26 @@ Outcome: TypeAlias = Literal["added", "changed", "kept"]
 
 @dataclass(frozen=True, slots=True)
 class EntryState:
-    """What Redis holds for one id. Moments are unix seconds; None or '' is absent."""
+    """What Redis holds for one id; '' and None are absent."""
 
     id: str
     source: str
     digest: str
-    generation: str
     plan: str
-    slot: int | None
-    last_slot: int | None
-    runs: int
+    state_text: str
+    state: State | None
     score: float | None
     parts: int
 
     @property
+    def slot(self) -> int | None:
+        """The next slot, unix seconds."""
+        return self.state.slot if self.state is not None else None
+
+    @property
     def is_whole(self) -> bool:
         """Tell whether every part of the entry is there that its state calls for."""
-        if not self.plan or not self.digest or not self.parts & 1:
+        if not self.plan or self.state is None or not self.parts & 1:
             return False
         if self.slot is None:
             return self.score is None
@@ -138,17 +141,15 @@ class Entries:
                 outcomes.setdefault(spec.id, "kept")
                 continue
             known = progress.get(spec.id, Progress())
-            slot, last_slot, runs, events = _next_state(spec, state, known, now)
+            following, events = _next_state(spec, state, known, now)
+            slot = following.slot
             calls.append(
                 [
                     spec.id,
-                    state.generation,
-                    secrets.token_hex(8),
+                    state.state_text,
+                    following.to_text(),
                     plan_to_wire(spec.plan),
-                    "" if slot is None else str(slot),
                     "" if slot is None else score_of(spec.id, slot, spec.plan.jitter),
-                    "" if last_slot is None else str(last_slot),
-                    str(runs),
                     f"{spec.source}:{fingerprint}",
                     job_fields(spec),
                     display_fields(spec),
@@ -178,7 +179,7 @@ class Entries:
         """
         known = 0
         for chunk in _chunks(ids):
-            known += sum(self._unregister(args=[int(keep), secrets.token_hex(8), source, *chunk]))
+            known += sum(self._unregister(args=[int(keep), new_generation(), source, *chunk]))
         return known
 
 
@@ -198,29 +199,22 @@ def missed_event(*, schedule_id: str, first: int, last: int, reason: str, plan: 
 
 
 def _state(schedule_id: str, row: Sequence[Any]) -> EntryState:
-    index, generation, plan, slot, last_slot, runs, score = (
-        value.decode("utf-8", "replace") for value in row[:7]
-    )
+    index, plan, state_text, score = (value.decode("utf-8", "replace") for value in row[:4])
     source, _, fingerprint = index.partition(":")
+    try:
+        state = State.from_text(state_text)
+    except EngineError:
+        state = None  # absent, or written over by somebody else: the next registering writes it anew
     return EntryState(
         id=schedule_id,
         source=source,
         digest=fingerprint,
-        generation=generation,
         plan=plan,
-        slot=_integer(slot),
-        last_slot=_integer(last_slot),
-        runs=_integer(runs) or 0,
+        state_text=state_text,
+        state=state,
         score=float(score) if score else None,
-        parts=row[7],
+        parts=row[4],
     )
-
-
-def _integer(text: str) -> int | None:
-    try:
-        return int(text)
-    except ValueError:
-        return None
 
 
 def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
@@ -253,46 +247,34 @@ def _with_kept_anchor(spec: ScheduleSpec, state: EntryState) -> ScheduleSpec:
 
 
 def _next_state(
-    spec: ScheduleSpec, state: EntryState, progress: Progress, now: float
-) -> tuple[int | None, int | None, int, list[str]]:
-    """Return (next slot, last slot, runs, ledger events) for an entry about to be written."""
+    spec: ScheduleSpec, entry: EntryState, progress: Progress, now: float
+) -> tuple[State, list[str]]:
+    """Return the state of an entry about to be written, and the ledger's events about what it replaces."""
     plan = spec.plan
-    last_slot = state.last_slot
-    runs = max(state.runs, progress.runs)
+    last_slot = entry.state.last_slot if entry.state is not None else None
+    runs = max(entry.state.runs if entry.state is not None else 0, progress.runs)
+    used_up = plan.max_runs is not None and runs >= plan.max_runs
     events: list[str] = []
-    held = _readable_plan(state)
-    if held is not None:
-        # Only what decides *which* slots come is compared: jitter, policies and max_runs may have changed.
-        if state.slot is not None and _same_slots(held, plan):
-            return (None if _used_up(plan, runs) else state.slot), last_slot, runs, events
-        if state.slot is not None and state.slot <= now:
-            events.append(
-                missed_event(
-                    schedule_id=spec.id,
-                    first=state.slot,
-                    last=int(now),
-                    reason="The schedule was changed before this late slot was dispatched.",
-                    plan=held,
-                )
-            )
-        after = now
-    elif state.generation and not state.plan:
-        after = now  # it was switched off or cancelled: nothing is owed for that time
-    else:
-        after = now if progress.after is None else min(progress.after.timestamp(), now)
+    held = _readable_plan(entry)
+    if held is not None and entry.slot is not None and _same_slots(held, plan):
+        return State(new_generation(), None if used_up else entry.slot, last_slot, runs), events
+    if held is not None and entry.slot is not None and entry.slot <= now:
+        reason = "The schedule was changed before this late slot was dispatched."
+        events.append(
+            missed_event(schedule_id=spec.id, first=entry.slot, last=int(now), reason=reason, plan=held)
+        )
+    after = now
+    if held is None and (entry.state is None or entry.plan) and progress.after is not None:
+        # Lost or damaged. (What was switched off or cancelled has a state and no plan: nothing is owed for that time.)
+        after = min(progress.after.timestamp(), now)
     if last_slot is not None:
         after = max(after, last_slot)
     if plan.paused_until is not None:
         after = max(after, plan.paused_until.timestamp())
-    if _used_up(plan, runs):
-        return None, last_slot, runs, events
-    slot = next_slot(plan.trigger, datetime.fromtimestamp(after, UTC))
-    return (None if slot is None else int(slot.timestamp())), last_slot, runs, events
+    slot = None if used_up else next_slot(plan.trigger, datetime.fromtimestamp(after, UTC))
+    return State(new_generation(), None if slot is None else int(slot.timestamp()), last_slot, runs), events
 
 
 def _same_slots(held: Plan, wanted: Plan) -> bool:
+    """Tell whether the same slots come; jitter, policies and max_runs may differ."""
     return held.trigger == wanted.trigger and held.paused_until == wanted.paused_until
-
-
-def _used_up(plan: Plan, runs: int) -> bool:
-    return plan.max_runs is not None and runs >= plan.max_runs

@@ -12,6 +12,6 @@ if redis.call('HGET', TEMPLATE .. id, 'result_ttl') == '-1' then redis.call('HDE
 redis.call('PERSIST', TEMPLATE .. id)
 redis.call('PERSIST', JOB .. id)
 redis.call('PERSIST', ENTRY .. id)
-redis.call('HSET', ENTRY .. id, 'generation', ARGV[5], 'plan', ARGV[3], 'slot', ARGV[4], 'source', 'stock', 'runs', 0)
+redis.call('HSET', ENTRY .. id, 'state', ARGV[5] .. ' ' .. ARGV[4] .. ' - 0', 'plan', ARGV[3], 'source', 'stock')
 redis.call('HSET', INDEX, id, 'stock:')
 return 1

@@ -4,7 +4,9 @@
 if not redis.call('ZSCORE', SCHEDULED, ARGV[1]) then return 0 end
 redis.call('ZADD', SCHEDULED, ARGV[2], ARGV[1])
 if redis.call('HEXISTS', ENTRY .. ARGV[1], 'plan') == 1 then
-    redis.call('HSET', ENTRY .. ARGV[1], 'slot', ARGV[3], 'generation', ARGV[4])
+    local last_slot, runs = string.match(redis.call('HGET', ENTRY .. ARGV[1], 'state') or '', '^%S+ %S+ (%S+) (%S+)$')
+    local state = ARGV[4] .. ' ' .. ARGV[3] .. ' ' .. (last_slot or '-') .. ' ' .. (runs or '0')
+    redis.call('HSET', ENTRY .. ARGV[1], 'state', state)
 end
 wake_if_first({[ARGV[1]] = true})
 return 1

@@ -1,8 +1,10 @@
 -- The move: the one place where a slot becomes a job. All or nothing per schedule, everything in one step:
 -- compare what was read, copy the job, push it, remember it, set the next score, tell the ledger.
 -- ARGV: moves as JSON, time of this batch (unix), the same as RQ writes it
--- A move: {id, score, generation, next score or '', next slot or '', queue, overlap policy, max runs or 0,
---          forget when ended (0/1), slots {{slot, trigger, hold (0/1)}, ...}, last slot accounted for, missed events {json, ...}}
+-- A move: {id, score, state, next score or '', generation, next slot or '-', last slot accounted for, runs so far,
+--          queue, overlap policy, max runs or 0, forget when ended (0/1), slots {{slot, trigger, hold (0/1)}, ...},
+--          missed events {json, ...}}
+-- State and score must still be as they were read; the state is one text, so that one comparison sees every change.
 -- Returns per move the number of jobs made, or why nothing was done: -1 changed meanwhile, -2 no template,
 -- -3 the queue is not a list.
 local moves = cjson.decode(ARGV[1])
@@ -36,6 +38,13 @@ local encoded = {}
 local function json_text(text)
     if not encoded[text] then encoded[text] = cjson.encode(text) end
     return encoded[text]
+end
+
+-- Make the job of the first slot; whether there is anything to make it from is known by that, at no extra cost.
+local copied
+local function has_template(id, slot)
+    copied = redis.call('COPY', TEMPLATE .. id, JOB .. id .. '_' .. slot) == 1
+    return copied or redis.call('TYPE', TEMPLATE .. id).ok == 'hash'
 end
 
 local WORKING = {queued = true, started = true, scheduled = true, deferred = true, rate_limited = true}
@@ -91,33 +100,35 @@ local function admit_next(limit_key, active)
 end
 
 for i, move in ipairs(moves) do
-    local id, score, generation = move[1], move[2], move[3]
-    local state = redis.call('HMGET', ENTRY .. id, 'generation', 'active', 'runs')
-    local slots, queue, policy, max_runs = move[10], move[6], move[7], move[8]
-    if scores[i] ~= score or (state[1] or '') ~= generation then
+    local id = move[1]
+    local held = redis.call('HMGET', ENTRY .. id, 'state', 'active')
+    local runs, queue, policy, max_runs, slots = move[8], move[9], move[10], move[11], move[13]
+    if scores[i] ~= move[2] or held[1] ~= move[3] then
         results[i] = -1
-    elseif #slots > 0 and not is_pushable(queue) then
+    elseif slots[1] and not is_pushable(queue) then
         results[i] = -3
-    elseif #slots > 0 and redis.call('TYPE', TEMPLATE .. id).ok ~= 'hash' then
+    elseif slots[1] and not has_template(id, slots[1][1]) then
         results[i] = -2
     else
         local made = 0
-        local runs = tonumber(state[3] or 0) or 0
         local active = {}
-        if policy ~= 'allow_all' and state[2] and state[2] ~= '' then
-            for job_id in string.gmatch(state[2], '%S+') do
+        if held[2] and held[2] ~= '' then
+            for job_id in string.gmatch(held[2], '%S+') do
                 local status = status_of(job_id)
                 if status then active[#active + 1] = {job_id, status} end
             end
         end
         local limit_key = 'schedule_' .. id
         local allowed, waiting = P .. ':rl:' .. limit_key .. ':allowed', P .. ':rl:' .. limit_key .. ':rate_limited'
-        for _, slot in ipairs(slots) do
+        for n, slot in ipairs(slots) do
             local job_id = id .. '_' .. slot[1]
             local job = JOB .. job_id
+            -- A job that is there already was dispatched before: it is neither made nor told twice.
+            if n > 1 then copied = redis.call('COPY', TEMPLATE .. id, job) == 1 end
             local refusal = nil
             local hold = (policy == 'buffer_one' or policy == 'buffer_all' or policy == 'terminate_other')
             if max_runs > 0 and runs >= max_runs then
+                if copied then redis.call('DEL', job) end
                 break
             end
             if #active > 0 then
@@ -152,8 +163,9 @@ for i, move in ipairs(moves) do
                 end
             end
             if refusal then
+                if copied then redis.call('DEL', job) end
                 events[#events + 1] = '{"e":"skipped","i":"' .. id .. '","s":' .. slot[1] .. ',"q":' .. json_text(queue) .. ',"r":' .. cjson.encode(refusal) .. '}'
-            elseif redis.call('COPY', TEMPLATE .. id, job) == 1 then
+            elseif copied then
                 local status = 'queued'
                 if hold then
                     -- RQ's own rate limit keeps the order: one at a time, first in, first out.
@@ -168,36 +180,34 @@ for i, move in ipairs(moves) do
                     redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
                     push(queue, job_id)
                 end
-                if policy ~= 'allow_all' then active[#active + 1] = {job_id, status} end
+                active[#active + 1] = {job_id, status}
                 made = made + 1
                 runs = runs + 1
                 events[#events + 1] = '{"e":"queued","j":"' .. job_id .. '","t":"' .. slot[2] .. '","q":' .. json_text(queue) .. '}'
             end
-            -- COPY answers 0 when the slot's job exists: it was dispatched before. It is not told twice.
         end
-        for _, event in ipairs(move[12]) do events[#events + 1] = event end
-        local next_score = move[4]
-        if max_runs > 0 and runs >= max_runs then next_score = '' end
+        for _, event in ipairs(move[14]) do events[#events + 1] = event end
+        local next_score, next_slot = move[4], move[6]
+        if max_runs > 0 and runs >= max_runs then next_score, next_slot = '', '-' end
+        local names = ''
+        if active[1] then
+            -- A bound, should somebody park hundreds of runs under buffer_all.
+            names = active[math.max(1, #active - 99)][1]
+            for n = math.max(2, #active - 98), #active do names = names .. ' ' .. active[n][1] end
+        end
+        redis.call('HSET', ENTRY .. id, 'state', move[5] .. ' ' .. next_slot .. ' ' .. move[7] .. ' ' .. runs, 'active', names)
         if next_score ~= '' then
             additions[#additions + 1] = next_score
             additions[#additions + 1] = id
-            redis.call('HSET', ENTRY .. id, 'slot', move[5], 'last_slot', move[11], 'runs', runs, 'active', '')
         else
             removals[#removals + 1] = id
-            redis.call('HSET', ENTRY .. id, 'slot', '', 'last_slot', move[11], 'runs', runs, 'active', '')
             redis.call('DEL', JOB .. id)
-            if move[9] == 1 then
+            if move[12] == 1 then
                 redis.call('DEL', TEMPLATE .. id)
                 redis.call('HDEL', ENTRY .. id, 'plan')
                 redis.call('EXPIRE', ENTRY .. id, TOMBSTONE_SECONDS)
                 redis.call('HDEL', INDEX, id)
             end
-        end
-        if #active > 0 then
-            local names = {}
-            -- A bound, should somebody park hundreds of runs under buffer_all.
-            for n = math.max(1, #active - 99), #active do names[#names + 1] = active[n][1] end
-            redis.call('HSET', ENTRY .. id, 'active', table.concat(names, ' '))
         end
         results[i] = made
     end

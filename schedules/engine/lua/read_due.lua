@@ -1,7 +1,7 @@
 -- Read a batch of due members with all that is needed to decide about them. Changes nothing.
 -- ARGV: limit, manual time or ''
 -- Returns: seconds, microseconds, score of the next member that is not due ('' for none), rows.
--- A row is {id, score, kind, ...}; kind 'entry': generation, plan, slot, last slot, runs, source;
+-- A row is {id, score, kind, ...}; kind 'entry': plan, state, source;
 -- 'stock' (made with rq-scheduler's own API): the fields of its job hash; 'broken': what Redis said.
 local limit = tonumber(ARGV[1])
 local seconds, microseconds = moment(ARGV[2])
@@ -10,11 +10,11 @@ local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', now, 'WITHSCORES', 'L
 local rows = {}
 for i = 1, #due, 2 do
     local id, score = due[i], due[i + 1]
-    local state = redis.pcall('HMGET', ENTRY .. id, 'generation', 'plan', 'slot', 'last_slot', 'runs', 'source')
+    local state = redis.pcall('HMGET', ENTRY .. id, 'plan', 'state', 'source')
     if state.err then
         rows[#rows + 1] = {id, score, 'broken', state.err}
-    elseif state[2] then
-        rows[#rows + 1] = {id, score, 'entry', unpack(state)}
+    elseif state[1] then
+        rows[#rows + 1] = {id, score, 'entry', state[1], state[2], state[3]}
     else
         -- HGETALL without the payload, which may be large and is never opened here.
         local names = redis.pcall('HKEYS', JOB .. id)

@@ -1,12 +1,12 @@
 -- Read what is known of each id, and whether every part of it is there. Changes nothing.
 -- ARGV: manual time or '', ids...
--- Returns: seconds, microseconds, rows {index value, generation, plan, slot, last slot, runs, score, parts},
+-- Returns: seconds, microseconds, rows {index value, plan, state, score, parts},
 -- '' for what is absent; parts: 1 template + 2 display job.
 local seconds, microseconds = moment(ARGV[1])
 local rows = {}
 for i = 2, #ARGV do
     local id = ARGV[i]
-    local state = redis.pcall('HMGET', ENTRY .. id, 'generation', 'plan', 'slot', 'last_slot', 'runs')
+    local state = redis.pcall('HMGET', ENTRY .. id, 'plan', 'state')
     if state.err then
         -- Something else stands where the entry should: as good as absent, and replaced by the next registering.
         state = {}
@@ -15,8 +15,8 @@ for i = 2, #ARGV do
     if redis.call('TYPE', TEMPLATE .. id).ok == 'hash' then parts = parts + 1 end
     if redis.call('EXISTS', JOB .. id) == 1 then parts = parts + 2 end
     rows[#rows + 1] = {
-        redis.call('HGET', INDEX, id) or '', state[1] or '', state[2] or '', state[3] or '', state[4] or '',
-        state[5] or '', redis.call('ZSCORE', SCHEDULED, id) or '', parts,
+        redis.call('HGET', INDEX, id) or '', state[1] or '', state[2] or '',
+        redis.call('ZSCORE', SCHEDULED, id) or '', parts,
     }
 end
 return {seconds, microseconds, rows}

@@ -1,14 +1,14 @@
--- Make the engine know schedules, each only if its entry is still as it was read (compare by generation).
+-- Make the engine know schedules, each only if its state is still as it was read.
 -- ARGV: registrations as JSON, time (unix), then one job payload for each
--- A registration: {id, generation read or '', new generation, plan, slot or '', score or '', last slot or '',
---                  runs, index value, template fields {name, value, ...}, display fields {name, value, ...}, events {json, ...}}
+-- A registration: {id, state read or '', new state, plan, score or '', index value, template fields {name, value, ...},
+--                  display fields {name, value, ...}, events {json, ...}}
 -- Returns per registration 1, or 0 if somebody else was faster.
 local registrations = cjson.decode(ARGV[1])
 local results, ids, events = {}, {}, {}
 for i, r in ipairs(registrations) do
     local id = r[1]
     local entry, template, job = ENTRY .. id, TEMPLATE .. id, JOB .. id
-    local found = redis.pcall('HGET', entry, 'generation')
+    local found = redis.pcall('HGET', entry, 'state')
     if type(found) == 'table' then
         redis.call('DEL', entry)
         found = false
@@ -16,23 +16,23 @@ for i, r in ipairs(registrations) do
     if (found or '') ~= r[2] then
         results[i] = 0
     else
-        local source = string.match(r[9], '^[^:]*')
-        redis.call('HSET', entry, 'generation', r[3], 'plan', r[4], 'slot', r[5], 'last_slot', r[7], 'runs', r[8], 'source', source)
+        local source = string.match(r[6], '^[^:]*')
+        redis.call('HSET', entry, 'state', r[3], 'plan', r[4], 'source', source)
         redis.call('PERSIST', entry)
         redis.call('DEL', template)
-        redis.call('HSET', template, 'data', ARGV[i + 2], unpack(r[10]))
-        redis.call('HSET', INDEX, id, r[9])
+        redis.call('HSET', template, 'data', ARGV[i + 2], unpack(r[7]))
+        redis.call('HSET', INDEX, id, r[6])
         redis.call('HDEL', QUARANTINE, id)
-        if r[6] ~= '' then
-            redis.call('ZADD', SCHEDULED, r[6], id)
+        if r[5] ~= '' then
+            redis.call('ZADD', SCHEDULED, r[5], id)
             redis.call('COPY', template, job, 'REPLACE')
-            redis.call('HSET', job, 'status', 'scheduled', unpack(r[11]))
+            redis.call('HSET', job, 'status', 'scheduled', unpack(r[8]))
             ids[id] = true
         else
             redis.call('ZREM', SCHEDULED, id)
             redis.call('DEL', job)
         end
-        for _, event in ipairs(r[12]) do events[#events + 1] = event end
+        for _, event in ipairs(r[9]) do events[#events + 1] = event end
         results[i] = 1
     end
 end

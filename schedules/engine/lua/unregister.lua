@@ -13,8 +13,9 @@ for i = 4, #ARGV do
     else
         local known = redis.call('ZREM', SCHEDULED, id) + redis.call('HDEL', INDEX, id)
         if redis.call('TYPE', entry).ok == 'hash' then
-            known = known + redis.call('HDEL', entry, 'plan', 'slot')
-            redis.call('HSET', entry, 'generation', ARGV[2])
+            known = known + redis.call('HDEL', entry, 'plan')
+            local last_slot, runs = string.match(redis.call('HGET', entry, 'state') or '', '^%S+ %S+ (%S+) (%S+)$')
+            redis.call('HSET', entry, 'state', ARGV[2] .. ' - ' .. (last_slot or '-') .. ' ' .. (runs or '0'))
             if ARGV[1] == '0' then redis.call('EXPIRE', entry, TOMBSTONE_SECONDS) end
         else
             redis.call('DEL', entry)

@@ -1,0 +1,50 @@
+"""How far a schedule has come: one text, so that one comparison in a script sees every change of it."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+
+from schedules.engine.errors import EngineError
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """`<generation> <next slot> <last slot> <runs>` in Redis; `-` stands for none. Slots are unix seconds."""
+
+    generation: str
+    """Random, new with every registering: an entry that was deleted and made again is never taken for the old one."""
+    slot: int | None
+    last_slot: int | None
+    """The newest slot that is settled: dispatched, skipped or missed. None after it comes back."""
+    runs: int
+
+    def to_text(self) -> str:
+        """Return the wire form."""
+        return f"{self.generation} {_text(self.slot)} {_text(self.last_slot)} {self.runs}"
+
+    @classmethod
+    def from_text(cls, text: str) -> State:
+        """Read the wire form.
+
+        Raises:
+            EngineError: it is none.
+        """
+        try:
+            generation, slot, last_slot, runs = text.split(" ")
+            return cls(generation, _slot(slot), _slot(last_slot), int(runs))
+        except ValueError as error:
+            raise EngineError(f"Its state is {text[:80]!r}, not 'generation slot last-slot runs'.") from error
+
+
+def new_generation() -> str:
+    """Return a generation that was never used."""
+    return secrets.token_hex(8)
+
+
+def _text(slot: int | None) -> str:
+    return "-" if slot is None else str(slot)
+
+
+def _slot(text: str) -> int | None:
+    return None if text == "-" else int(text)
