@@ -89,7 +89,7 @@ def make_due(client) -> None:
             chunk = members[start : start + 1000]
             pipe.zadd(keys.SCHEDULED, dict.fromkeys(chunk, due))
             for member in chunk:
-                pipe.hset(keys.entry(member.decode()), "state", f"0123456789abcdef {due} - 0")
+                pipe.set(keys.state(member.decode()), f"0123456789abcdef {due} - 0")
             pipe.execute()
 
 

@@ -41,6 +41,8 @@ class Plan:
     queue: str = "default"
     paused_until: datetime | None = None
     """No slot up to this moment; what a pause leaves out is neither late nor missed."""
+    is_kept_when_over: bool = True
+    """A row's entry stays when no slot is left; what only code registered is forgotten then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +101,8 @@ def plan_to_wire(plan: Plan) -> str:
         wire["j"] = plan.jitter
     if plan.max_runs is not None:
         wire["m"] = plan.max_runs
+    if not plan.is_kept_when_over:
+        wire["k"] = 0
     if plan.paused_until is not None:
         wire["u"] = int(plan.paused_until.timestamp())
     return json.dumps(wire, separators=(",", ":"))
@@ -131,6 +135,7 @@ def plan_from_wire(text: str | bytes) -> Plan:
             jitter=int(wire.get("j", 0)),
             max_runs=wire.get("m"),
             queue=str(wire["q"]),
+            is_kept_when_over=bool(wire.get("k", 1)),
             paused_until=None if paused_until is None else datetime.fromtimestamp(paused_until, UTC),
         )
     except (KeyError, TypeError, AttributeError, OverflowError, OSError, ValueError) as error:

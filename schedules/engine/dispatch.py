@@ -1,15 +1,14 @@
-"""One pass: read what is due, let `timing` decide, move it. The only place that takes a slot from plan to job."""
+"""One batch: read what is due, let `timing` decide, move it. The only place that takes a slot from plan to job."""
 
 from __future__ import annotations
 
 import json
 import logging
 import math
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from redis import Redis
 
@@ -17,7 +16,7 @@ from schedules.engine import keys
 from schedules.engine.clock import Clock, RedisClock, rq_time
 from schedules.engine.entries import missed_event, score_of
 from schedules.engine.errors import EngineError
-from schedules.engine.state import State
+from schedules.engine.state import State, new_generation
 from schedules.engine.stock import StockEntry, UnreadableEntryError, pair_up, read_stock
 from schedules.spec import Plan, WireError, plan_from_wire, plan_to_wire
 from schedules.timing import Missed, TimingError, decide, from_unix, next_slot_unix, unix_floor
@@ -48,8 +47,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    id: bytes
-    wire: list[Any]
+    """A member as it was read, and what is to become of it."""
+
+    member: bytes
+    score: bytes
+    queue: str
+    wire: str
 
 
 class Dispatcher:
@@ -68,6 +71,7 @@ class Dispatcher:
         self.clock: Clock = clock or RedisClock()
         self.batch = batch
         self._read = connection.register_script(keys.script("read_due"))
+        self._read_stock = connection.register_script(keys.script("read_stock"))
         self._move = connection.register_script(keys.script("move"))
         self._move_stock = connection.register_script(keys.script("move_stock"))
         self._adopt = connection.register_script(keys.script("adopt"))
@@ -82,31 +86,17 @@ class Dispatcher:
 
     def run_batch(self) -> Batch:
         """Read one batch of due members, oldest first, and dispatch it."""
-        seconds, microseconds, next_score, rows = self._read(args=[self.batch, self.clock.argument()])
+        seconds, microseconds, next_score, due, entries = self._read(args=[self.batch, self.clock.argument()])
         now = seconds + microseconds / 1_000_000
         moves: list[_Move] = []
-        stock: list[tuple[bytes, bytes, StockEntry]] = []
-        for row in rows:
-            member, score, kind = row[0], row[1], row[2]
+        strangers: list[tuple[bytes, bytes]] = []
+        for n in range(0, len(due), 2):
+            member, score, wire = due[n], due[n + 1], entries[n]
+            if not wire:
+                strangers.append((member, score))
+                continue
             try:
-                if kind == b"entry":
-                    moves.append(_Move(member, self._decided(row, now)))
-                elif kind == b"stock":
-                    fields = pair_up(row[4:])
-                    stock.append(
-                        (
-                            member,
-                            score,
-                            read_stock(
-                                fields,
-                                has_payload=bool(row[3]),
-                                due=float(score),
-                                default_queue=self.default_queue,
-                            ),
-                        )
-                    )
-                else:
-                    raise UnreadableEntryError(f"Redis cannot read it ({row[3].decode('utf-8', 'replace')}).")
+                moves.append(_decided(member, score, wire, entries[n + 1], now))
             except (EngineError, WireError, TimingError) as error:
                 self._set_aside(member, score, str(error), now)
             except Exception as error:
@@ -115,100 +105,47 @@ class Dispatcher:
                     "Entry %r cannot be dispatched.", member, extra={"action": "entry.quarantined"}
                 )
                 self._set_aside(member, score, f"{type(error).__name__}: {error}", now)
-        made = [*self._moved(moves, now), *self._moved_stock(stock, now)]
+        results = [*self._moved(moves, now), *self._moved_stock(strangers, now)]
         return Batch(
             now=now,
-            due=len(rows),
-            jobs=sum(result for result in made if result > 0),
-            contended=made.count(CHANGED),
+            due=len(due) // 2,
+            jobs=sum(result for result in results if result > 0),
+            contended=results.count(CHANGED),
             next_due=float(next_score) if next_score else None,
         )
-
-    def _decided(self, row: Sequence[Any], now: float) -> list[Any]:
-        """Return what the move script needs to know of one due entry."""
-        member, score, _, wire, state_text, source = row
-        plan = plan_from_wire(wire)
-        schedule_id = member.decode()
-        state = State.from_text((state_text or b"").decode())
-        slot = state.slot if state.slot is not None else int(float(score))
-        # A slot is as late as it is after its own, jittered, time.
-        moment = now - max(0.0, float(score) - slot) if plan.jitter else now
-        last_slot = state.last_slot
-        slots: list[list[Any]]
-        missed: list[str] = []
-        following = self._following_if_on_time(plan, slot, last_slot, moment)
-        if following is not None:
-            slots = [[str(slot), "schedule", 0]]
-            last = slot
-        else:
-            runs_left = None if plan.max_runs is None else max(0, plan.max_runs - state.runs)
-            decision = decide(
-                plan.trigger,
-                plan.policies,
-                from_unix(slot),
-                None if last_slot is None else from_unix(last_slot),
-                datetime.fromtimestamp(moment, UTC),
-                runs_left=runs_left,
-            )
-            late_is_held = plan.policies.misfire_policy == "fire_all"
-            slots = [_slot_wire(unix_floor(run), moment, plan, late_is_held) for run in decision.run]
-            missed = [_missed_wire(schedule_id, missed_range, plan) for missed_range in decision.missed]
-            settled = [unix_floor(run) for run in decision.run]
-            settled += [unix_floor(missed_range.last) for missed_range in decision.missed]
-            last = max([slot, *settled] if last_slot is None else [slot, last_slot, *settled])
-            following = None if decision.next_slot is None else unix_floor(decision.next_slot)
-            if following is None and runs_left is not None:
-                # The runs may be used up; but a run that the overlap policy skips does not count.
-                following = next_slot_unix(plan.trigger, max(last, int(moment)))
-        return [
-            schedule_id,
-            score.decode(),
-            state_text.decode(),
-            "" if following is None else score_of(schedule_id, following, plan.jitter),
-            state.generation,
-            "-" if following is None else str(following),
-            str(last),
-            state.runs,
-            plan.queue,
-            plan.overlap_policy,
-            plan.max_runs or 0,
-            0 if source == b"row" else 1,
-            slots,
-            missed,
-        ]
-
-    @staticmethod
-    def _following_if_on_time(plan: Plan, slot: int, last_slot: int | None, moment: float) -> int | None:
-        """Return the slot after a single one that is on time, or None if `decide` must look at it.
-
-        The ordinary case of `decide`, without its dates: it is what a dispatcher does 10,000 times over.
-        """
-        trigger = plan.trigger
-        if (
-            slot < moment - plan.policies.misfire_threshold
-            or (last_slot is not None and slot <= last_slot)
-            or not trigger.first_unix <= slot <= trigger.last_unix
-        ):
-            return None
-        following = next_slot_unix(trigger, slot)
-        return following if following is not None and following > moment else None
 
     def _moved(self, moves: list[_Move], now: float) -> list[int]:
         if not moves:
             return []
-        results: list[int] = self._move(
-            args=[json.dumps([move.wire for move in moves]), f"{now:.6f}", rq_time(now)]
-        )
+        batch = "[" + ",".join([move.wire for move in moves]) + "]"
+        results: list[int] = self._move(args=[batch, f"{now:.6f}", rq_time(now)])
         for move, result in zip(moves, results, strict=True):
             if result in (NO_TEMPLATE, NO_QUEUE):
-                self._set_aside(move.id, move.wire[1].encode(), _refusal(result, move.wire[8]), now)
+                self._set_aside(move.member, move.score, _refusal(result, move.queue), now)
         return results
 
-    def _moved_stock(self, entries: list[tuple[bytes, bytes, StockEntry]], now: float) -> list[int]:
-        once = [entry for entry in entries if entry[2].plan is None]
-        for member, score, entry in entries:
-            if entry.plan is not None:
-                self._adopted(member, score, entry.plan)
+    def _moved_stock(self, strangers: list[tuple[bytes, bytes]], now: float) -> list[int]:
+        """Dispatch members without an entry of ours: those of rq-scheduler's own API."""
+        if not strangers:
+            return []
+        rows = self._read_stock(args=[member for member, _ in strangers])
+        once: list[tuple[bytes, bytes, StockEntry]] = []
+        for (member, score), row in zip(strangers, rows, strict=True):
+            try:
+                entry = self._read_stranger(score, row)
+            except EngineError as error:
+                self._set_aside(member, score, str(error), now)
+                continue
+            except Exception as error:
+                logger.exception(
+                    "Entry %r cannot be dispatched.", member, extra={"action": "entry.quarantined"}
+                )
+                self._set_aside(member, score, f"{type(error).__name__}: {error}", now)
+                continue
+            if entry.plan is None:
+                once.append((member, score, entry))
+            else:
+                self._adopt_periodic(member, score, entry.plan)
         if not once:
             return []
         wire = [[member.decode(), score.decode(), entry.queue] for member, score, entry in once]
@@ -218,9 +155,16 @@ class Dispatcher:
                 self._set_aside(member, score, _refusal(result, entry.queue), now)
         return results
 
-    def _adopted(self, member: bytes, score: bytes, plan: Plan) -> None:
-        """Give a periodic entry of the stock API an entry of ours; it stays due and is dispatched by the next batch."""
-        self._adopt(args=[member, score, plan_to_wire(plan), str(int(float(score))), secrets.token_hex(8), 0])
+    def _read_stranger(self, score: bytes, row: Sequence[bytes]) -> StockEntry:
+        if row[0]:
+            raise UnreadableEntryError(f"Redis cannot read its job ({row[0].decode('utf-8', 'replace')}).")
+        return read_stock(
+            pair_up(row[2:]), has_payload=bool(row[1]), due=float(score), default_queue=self.default_queue
+        )
+
+    def _adopt_periodic(self, member: bytes, score: bytes, plan: Plan) -> None:
+        """Give a periodic stranger an entry of ours; it stays due and is dispatched by the next batch."""
+        self._adopt(args=[member, score, plan_to_wire(plan), str(int(float(score))), new_generation(), 0])
         logger.info(
             "Periodic entry %s, made with rq-scheduler's own API, is kept by the engine from now on.",
             member.decode("utf-8", "replace"),
@@ -237,19 +181,88 @@ class Dispatcher:
         self._quarantine(args=[member, score, known, event, f"{now:.6f}"])
 
 
+def _decided(member: bytes, score_text: bytes, wire: bytes, state_text: bytes, now: float) -> _Move:
+    """Decide on one due entry, and say it as the move script reads it (see `lua/move.lua`)."""
+    plan = plan_from_wire(wire)
+    schedule_id = member.decode()
+    text = state_text.decode()
+    state = State.from_text(text)
+    score = float(score_text)
+    slot = state.slot if state.slot is not None else int(score)
+    # A slot is as late as it is after its own, jittered, time.
+    moment = now - max(0.0, score - slot) if plan.jitter else now
+    following = _following_if_on_time(plan, slot, state.last_slot, moment)
+    if following is not None:
+        last = slot
+        slots, missed = f'[["{slot}","schedule",0]]', "[]"
+    else:
+        last, following, slots, missed = _decided_late(schedule_id, plan, state, slot, moment)
+    next_score = "" if following is None else score_of(schedule_id, following, plan.jitter)
+    return _Move(
+        member,
+        score_text,
+        plan.queue,
+        f'["{schedule_id}","{score_text.decode()}","{text}","{next_score}","{state.generation}",'
+        f'"{"-" if following is None else following}","{last}",{state.runs},{json.dumps(plan.queue)},'
+        f'"{plan.overlap_policy}",{plan.max_runs or 0},{0 if plan.is_kept_when_over else 1},{slots},{missed}]',
+    )
+
+
+def _following_if_on_time(plan: Plan, slot: int, last_slot: int | None, moment: float) -> int | None:
+    """Return the slot after a single one that is on time, or None if `decide` must look at it.
+
+    The ordinary case of `decide`, without its dates: it is what a dispatcher does 10,000 times over.
+    """
+    trigger = plan.trigger
+    if (
+        slot < moment - plan.policies.misfire_threshold
+        or (last_slot is not None and slot <= last_slot)
+        or not trigger.first_unix <= slot <= trigger.last_unix
+    ):
+        return None
+    following = next_slot_unix(trigger, slot)
+    return following if following is not None and following > moment else None
+
+
+def _decided_late(
+    schedule_id: str, plan: Plan, state: State, slot: int, moment: float
+) -> tuple[int, int | None, str, str]:
+    """Let `decide` look at late or several slots; return last and next slot, runs and missed as JSON."""
+    runs_left = None if plan.max_runs is None else max(0, plan.max_runs - state.runs)
+    decision = decide(
+        plan.trigger,
+        plan.policies,
+        from_unix(slot),
+        None if state.last_slot is None else from_unix(state.last_slot),
+        datetime.fromtimestamp(moment, UTC),
+        runs_left=runs_left,
+    )
+    is_held = plan.policies.misfire_policy == "fire_all"
+    runs = []
+    for run in map(unix_floor, decision.run):
+        is_late = moment - run > plan.policies.misfire_threshold
+        # Of the late ones that all run, each waits for the one before it, whatever the overlap policy.
+        runs.append([str(run), "catchup" if is_late else "schedule", int(is_late and is_held)])
+    settled = [
+        slot,
+        *(int(run) for run, _, _ in runs),
+        *(unix_floor(missed.last) for missed in decision.missed),
+    ]
+    last = max(settled if state.last_slot is None else [state.last_slot, *settled])
+    following = None if decision.next_slot is None else unix_floor(decision.next_slot)
+    if following is None and runs_left is not None:
+        # The runs may be used up; but a run that the overlap policy skips does not count.
+        following = next_slot_unix(plan.trigger, max(last, int(moment)))
+    missed = [_missed(schedule_id, missed, plan) for missed in decision.missed]
+    return last, following, json.dumps(runs), json.dumps(missed)
+
+
+def _missed(schedule_id: str, missed: Missed, plan: Plan) -> str:
+    first, last = unix_floor(missed.first), unix_floor(missed.last)
+    return missed_event(schedule_id=schedule_id, first=first, last=last, reason=missed.reason, plan=plan)
+
+
 def _refusal(result: int, queue: str) -> str:
     if result == NO_TEMPLATE:
         return "What its jobs are made from is gone from Redis: deleted, expired or evicted."
     return f"Queue {queue!r} is not a list in Redis, so nothing can be put into it."
-
-
-def _slot_wire(slot: int, moment: float, plan: Plan, late_is_held: bool) -> list[Any]:
-    """Return a slot for the move script: its time, its trigger, whether it waits for the one before it."""
-    if moment - slot > plan.policies.misfire_threshold:
-        return [str(slot), "catchup", 1 if late_is_held else 0]
-    return [str(slot), "schedule", 0]
-
-
-def _missed_wire(schedule_id: str, missed: Missed, plan: Plan) -> str:
-    first, last = unix_floor(missed.first), unix_floor(missed.last)
-    return missed_event(schedule_id=schedule_id, first=first, last=last, reason=missed.reason, plan=plan)

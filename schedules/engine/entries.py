@@ -253,11 +253,12 @@ def _next_state(
     plan = spec.plan
     last_slot = entry.state.last_slot if entry.state is not None else None
     runs = max(entry.state.runs if entry.state is not None else 0, progress.runs)
+    active = entry.state.active if entry.state is not None else ""
     used_up = plan.max_runs is not None and runs >= plan.max_runs
     events: list[str] = []
     held = _readable_plan(entry)
     if held is not None and entry.slot is not None and _same_slots(held, plan):
-        return State(new_generation(), None if used_up else entry.slot, last_slot, runs), events
+        return State(new_generation(), None if used_up else entry.slot, last_slot, runs, active), events
     if held is not None and entry.slot is not None and entry.slot <= now:
         reason = "The schedule was changed before this late slot was dispatched."
         events.append(
@@ -272,7 +273,8 @@ def _next_state(
     if plan.paused_until is not None:
         after = max(after, plan.paused_until.timestamp())
     slot = None if used_up else next_slot(plan.trigger, datetime.fromtimestamp(after, UTC))
-    return State(new_generation(), None if slot is None else int(slot.timestamp()), last_slot, runs), events
+    following = None if slot is None else int(slot.timestamp())
+    return State(new_generation(), following, last_slot, runs, active), events
 
 
 def _same_slots(held: Plan, wanted: Plan) -> bool:

@@ -6,7 +6,8 @@ keeps under the fixed prefix `rq`: with the default prefix the two are the same 
 | key | type | holds |
 | --- | --- | --- |
 | `rq:scheduler:scheduled_jobs` | sorted set | who is due when: id -> unix time of the next dispatch |
-| `rq:schedules:entry:<id>` | hash | the plan, its generation, and how far it has come |
+| `rq:schedules:plan:<id>` | text | the plan: all that decides when, as JSON |
+| `rq:schedules:state:<id>` | text | how far it has come: see `state.py` |
 | `rq:schedules:template:<id>` | hash | what every job of this schedule is copied from |
 | `rq:schedules:index` | hash | id -> `<source>:<digest>` of everything registered |
 | `rq:schedules:events` | stream | what happened, for the ledger |
@@ -32,9 +33,14 @@ INSTANCES: Final = f"{RQ_KEY_PREFIX}:scheduler_instance:"
 LEASE: Final = f"{RQ_KEY_PREFIX}:schedules:keeper"
 
 
-def entry(schedule_id: str) -> str:
-    """Return the key of a schedule's entry hash."""
-    return f"{RQ_KEY_PREFIX}:schedules:entry:{schedule_id}"
+def plan(schedule_id: str) -> str:
+    """Return the key of a schedule's plan."""
+    return f"{RQ_KEY_PREFIX}:schedules:plan:{schedule_id}"
+
+
+def state(schedule_id: str) -> str:
+    """Return the key of how far a schedule has come."""
+    return f"{RQ_KEY_PREFIX}:schedules:state:{schedule_id}"
 
 
 def template(schedule_id: str) -> str:

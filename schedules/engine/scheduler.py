@@ -213,6 +213,7 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
         if interval is not None:
             slot = datetime.fromtimestamp(calendar.timegm(scheduled_time.utctimetuple()), UTC)
             plan = Plan(
+                is_kept_when_over=False,
                 trigger=IntervalTrigger(every=int(interval), anchor=slot),
                 max_runs=job.meta.get("repeat"),
                 queue=job.origin,
@@ -247,6 +248,7 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
         zone = local_zone() if use_local_timezone else "UTC"
         check_cron(cron_string, zone)
         plan = Plan(
+            is_kept_when_over=False,
             trigger=CronTrigger(expression=cron_string, timezone=zone),
             max_runs=repeat,
             queue=queue_name or self.queue_name,

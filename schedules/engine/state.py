@@ -10,7 +10,10 @@ from schedules.engine.errors import EngineError
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`<generation> <next slot> <last slot> <runs>` in Redis; `-` stands for none. Slots are unix seconds."""
+    """`<generation> <next slot> <last slot> <runs> <active job> ...` in Redis; `-` stands for none.
+
+    Slots are unix seconds. Active jobs are those that may still be queued or running; the move script looks.
+    """
 
     generation: str
     """Random, new with every registering: an entry that was deleted and made again is never taken for the old one."""
@@ -18,10 +21,12 @@ class State:
     last_slot: int | None
     """The newest slot that is settled: dispatched, skipped or missed. None after it comes back."""
     runs: int
+    active: str = ""
 
     def to_text(self) -> str:
         """Return the wire form."""
-        return f"{self.generation} {_text(self.slot)} {_text(self.last_slot)} {self.runs}"
+        text = f"{self.generation} {_text(self.slot)} {_text(self.last_slot)} {self.runs}"
+        return f"{text} {self.active}" if self.active else text
 
     @classmethod
     def from_text(cls, text: str) -> State:
@@ -31,8 +36,8 @@ class State:
             EngineError: it is none.
         """
         try:
-            generation, slot, last_slot, runs = text.split(" ")
-            return cls(generation, _slot(slot), _slot(last_slot), int(runs))
+            generation, slot, last_slot, runs, *active = text.split(" ", 4)
+            return cls(generation, _slot(slot), _slot(last_slot), int(runs), active[0] if active else "")
         except ValueError as error:
             raise EngineError(f"Its state is {text[:80]!r}, not 'generation slot last-slot runs'.") from error
 

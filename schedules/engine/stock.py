@@ -163,7 +163,10 @@ def _plan_of(meta: Mapping[Any, Any], *, due: float, queue: str) -> Plan | None:
             raise UnreadableEntryError(f"Its interval is {interval!r}, not a number of seconds of 1 or more.")
         anchor = datetime.fromtimestamp(int(due), UTC)
         return Plan(
-            trigger=IntervalTrigger(every=int(interval), anchor=anchor), max_runs=max_runs, queue=queue
+            is_kept_when_over=False,
+            trigger=IntervalTrigger(every=int(interval), anchor=anchor),
+            max_runs=max_runs,
+            queue=queue,
         )
     if cron:
         zone = local_zone() if meta.get("use_local_timezone") else "UTC"
@@ -171,7 +174,8 @@ def _plan_of(meta: Mapping[Any, Any], *, due: float, queue: str) -> Plan | None:
             check_cron(cron, zone)
         except (TimingError, TypeError, AttributeError) as error:
             raise UnreadableEntryError(f"Its cron expression {cron!r} cannot be read: {error}") from error
-        return Plan(trigger=CronTrigger(expression=cron, timezone=zone), max_runs=max_runs, queue=queue)
+        trigger = CronTrigger(expression=cron, timezone=zone)
+        return Plan(trigger=trigger, max_runs=max_runs, queue=queue, is_kept_when_over=False)
     return None
 
 

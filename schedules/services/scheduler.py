@@ -254,7 +254,7 @@ class SchedulerService:
             func=path,
             args=call_args,
             kwargs=call_kwargs,
-            plan=Plan(trigger=trigger, queue=calls.checked_queue(queue)),
+            plan=Plan(trigger=trigger, queue=calls.checked_queue(queue), is_kept_when_over=False),
             timeout=calls.checked_timeout(timeout),
             result_ttl=calls.checked_result_ttl(result_ttl),
             source="code",

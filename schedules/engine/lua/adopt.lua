@@ -3,7 +3,7 @@
 -- ARGV: id, score, plan, slot, new generation, replace a plan that is there (0/1)
 local id = ARGV[1]
 if redis.call('ZSCORE', SCHEDULED, id) ~= ARGV[2] then return 0 end
-if ARGV[6] == '0' and redis.call('HEXISTS', ENTRY .. id, 'plan') == 1 then return 0 end
+if ARGV[6] == '0' and redis.call('EXISTS', PLAN .. id) == 1 then return 0 end
 redis.call('COPY', JOB .. id, TEMPLATE .. id, 'REPLACE')
 redis.call('HDEL', TEMPLATE .. id, 'enqueued_at', 'started_at', 'ended_at', 'last_heartbeat', 'worker_name', 'result', 'exc_info')
 redis.call('HSET', TEMPLATE .. id, 'status', 'queued')
@@ -11,7 +11,6 @@ redis.call('HSET', TEMPLATE .. id, 'status', 'queued')
 if redis.call('HGET', TEMPLATE .. id, 'result_ttl') == '-1' then redis.call('HDEL', TEMPLATE .. id, 'result_ttl') end
 redis.call('PERSIST', TEMPLATE .. id)
 redis.call('PERSIST', JOB .. id)
-redis.call('PERSIST', ENTRY .. id)
-redis.call('HSET', ENTRY .. id, 'state', ARGV[5] .. ' ' .. ARGV[4] .. ' - 0', 'plan', ARGV[3], 'source', 'stock')
+redis.call('MSET', PLAN .. id, ARGV[3], STATE .. id, ARGV[5] .. ' ' .. ARGV[4] .. ' - 0')
 redis.call('HSET', INDEX, id, 'stock:')
 return 1

@@ -2,7 +2,7 @@
 -- compare what was read, copy the job, push it, remember it, set the next score, tell the ledger.
 -- ARGV: moves as JSON, time of this batch (unix), the same as RQ writes it
 -- A move: {id, score, state, next score or '', generation, next slot or '-', last slot accounted for, runs so far,
---          queue, overlap policy, max runs or 0, forget when ended (0/1), slots {{slot, trigger, hold (0/1)}, ...},
+--          queue, overlap policy, max runs or 0, forget when over (0/1), slots {{slot, trigger, hold (0/1)}, ...},
 --          missed events {json, ...}}
 -- State and score must still be as they were read; the state is one text, so that one comparison sees every change.
 -- Returns per move the number of jobs made, or why nothing was done: -1 changed meanwhile, -2 no template,
@@ -12,9 +12,14 @@ local at, stamp = ARGV[2], ARGV[3]
 local results, events, pushes, queue_names = {}, {}, {}, {}
 local additions, removals = {}, {}
 
-local ids = {}
-for i, move in ipairs(moves) do ids[i] = move[1] end
+local ids, names = {}, {}
+for i, move in ipairs(moves) do
+    ids[i] = move[1]
+    names[i] = STATE .. move[1]
+end
 local scores = redis.call('ZMSCORE', SCHEDULED, unpack(ids))
+local states = redis.call('MGET', unpack(names))
+local written, over = {}, {}
 
 local pushable = {}
 local function is_pushable(queue)
@@ -101,9 +106,8 @@ end
 
 for i, move in ipairs(moves) do
     local id = move[1]
-    local held = redis.call('HMGET', ENTRY .. id, 'state', 'active')
     local runs, queue, policy, max_runs, slots = move[8], move[9], move[10], move[11], move[13]
-    if scores[i] ~= move[2] or held[1] ~= move[3] then
+    if scores[i] ~= move[2] or states[i] ~= move[3] then
         results[i] = -1
     elseif slots[1] and not is_pushable(queue) then
         results[i] = -3
@@ -112,8 +116,9 @@ for i, move in ipairs(moves) do
     else
         local made = 0
         local active = {}
-        if held[2] and held[2] ~= '' then
-            for job_id in string.gmatch(held[2], '%S+') do
+        local _, _, _, _, in_progress = parts_of(states[i])
+        if in_progress ~= '' then
+            for job_id in string.gmatch(in_progress, '%S+') do
                 local status = status_of(job_id)
                 if status then active[#active + 1] = {job_id, status} end
             end
@@ -189,13 +194,11 @@ for i, move in ipairs(moves) do
         for _, event in ipairs(move[14]) do events[#events + 1] = event end
         local next_score, next_slot = move[4], move[6]
         if max_runs > 0 and runs >= max_runs then next_score, next_slot = '', '-' end
-        local names = ''
-        if active[1] then
-            -- A bound, should somebody park hundreds of runs under buffer_all.
-            names = active[math.max(1, #active - 99)][1]
-            for n = math.max(2, #active - 98), #active do names = names .. ' ' .. active[n][1] end
-        end
-        redis.call('HSET', ENTRY .. id, 'state', move[5] .. ' ' .. next_slot .. ' ' .. move[7] .. ' ' .. runs, 'active', names)
+        local state = move[5] .. ' ' .. next_slot .. ' ' .. move[7] .. ' ' .. runs
+        -- Bounded, should somebody park hundreds of runs under buffer_all.
+        for n = math.max(1, #active - 99), #active do state = state .. ' ' .. active[n][1] end
+        written[#written + 1] = names[i]
+        written[#written + 1] = state
         if next_score ~= '' then
             additions[#additions + 1] = next_score
             additions[#additions + 1] = id
@@ -203,10 +206,9 @@ for i, move in ipairs(moves) do
             removals[#removals + 1] = id
             redis.call('DEL', JOB .. id)
             if move[12] == 1 then
-                redis.call('DEL', TEMPLATE .. id)
-                redis.call('HDEL', ENTRY .. id, 'plan')
-                redis.call('EXPIRE', ENTRY .. id, TOMBSTONE_SECONDS)
+                redis.call('DEL', TEMPLATE .. id, PLAN .. id)
                 redis.call('HDEL', INDEX, id)
+                over[#over + 1] = names[i]
             end
         end
         results[i] = made
@@ -218,6 +220,8 @@ for _, queue in ipairs(queue_names) do
         redis.call('RPUSH', QUEUE .. queue, unpack(pushes[queue]))
     end
 end
+if #written > 0 then redis.call('MSET', unpack(written)) end
+for _, name in ipairs(over) do redis.call('EXPIRE', name, TOMBSTONE_SECONDS) end
 if #additions > 0 then redis.call('ZADD', SCHEDULED, unpack(additions)) end
 if #removals > 0 then redis.call('ZREM', SCHEDULED, unpack(removals)) end
 emit(at, events)

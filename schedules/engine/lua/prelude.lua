@@ -1,7 +1,8 @@
 -- The keys (see ../keys.py), and what several scripts need. Stands before every script.
 local P = '@PREFIX@'
 local SCHEDULED = P .. ':scheduler:scheduled_jobs'
-local ENTRY = P .. ':schedules:entry:'
+local PLAN = P .. ':schedules:plan:'
+local STATE = P .. ':schedules:state:'
 local TEMPLATE = P .. ':schedules:template:'
 local INDEX = P .. ':schedules:index'
 local EVENTS = P .. ':schedules:events'
@@ -39,4 +40,15 @@ local function wake_if_first(ids)
     if first and ids[first] then
         redis.call('PUBLISH', WAKE, first)
     end
+end
+
+-- Take a state apart: generation, next slot, last slot, runs, active jobs (see ../state.py). nil if it is none.
+local function parts_of(state)
+    return string.match(state or '', '^(%S+) (%S+) (%S+) (%S+) ?(.*)$')
+end
+
+-- Read a key that should be a text; anything else that stands there counts as nothing.
+local function text_at(key)
+    local value = redis.pcall('GET', key)
+    return type(value) == 'string' and value or nil
 end

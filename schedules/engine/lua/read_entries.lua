@@ -6,16 +6,11 @@ local seconds, microseconds = moment(ARGV[1])
 local rows = {}
 for i = 2, #ARGV do
     local id = ARGV[i]
-    local state = redis.pcall('HMGET', ENTRY .. id, 'plan', 'state')
-    if state.err then
-        -- Something else stands where the entry should: as good as absent, and replaced by the next registering.
-        state = {}
-    end
     local parts = 0
     if redis.call('TYPE', TEMPLATE .. id).ok == 'hash' then parts = parts + 1 end
     if redis.call('EXISTS', JOB .. id) == 1 then parts = parts + 2 end
     rows[#rows + 1] = {
-        redis.call('HGET', INDEX, id) or '', state[1] or '', state[2] or '',
+        redis.call('HGET', INDEX, id) or '', text_at(PLAN .. id) or '', text_at(STATE .. id) or '',
         redis.call('ZSCORE', SCHEDULED, id) or '', parts,
     }
 end

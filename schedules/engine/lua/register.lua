@@ -7,18 +7,11 @@ local registrations = cjson.decode(ARGV[1])
 local results, ids, events = {}, {}, {}
 for i, r in ipairs(registrations) do
     local id = r[1]
-    local entry, template, job = ENTRY .. id, TEMPLATE .. id, JOB .. id
-    local found = redis.pcall('HGET', entry, 'state')
-    if type(found) == 'table' then
-        redis.call('DEL', entry)
-        found = false
-    end
-    if (found or '') ~= r[2] then
+    local template, job = TEMPLATE .. id, JOB .. id
+    if (text_at(STATE .. id) or '') ~= r[2] then
         results[i] = 0
     else
-        local source = string.match(r[6], '^[^:]*')
-        redis.call('HSET', entry, 'state', r[3], 'plan', r[4], 'source', source)
-        redis.call('PERSIST', entry)
+        redis.call('MSET', PLAN .. id, r[4], STATE .. id, r[3])
         redis.call('DEL', template)
         redis.call('HSET', template, 'data', ARGV[i + 2], unpack(r[7]))
         redis.call('HSET', INDEX, id, r[6])

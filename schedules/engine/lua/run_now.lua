@@ -13,7 +13,10 @@ redis.call('COPY', TEMPLATE .. id, job)
 redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
 redis.call('SADD', QUEUES, QUEUE .. queue)
 redis.call('RPUSH', QUEUE .. queue, job_id)
-local active = redis.call('HGET', ENTRY .. id, 'active') or ''
-redis.call('HSET', ENTRY .. id, 'active', active == '' and job_id or (active .. ' ' .. job_id))
+local generation, slot, last_slot, runs, active = parts_of(text_at(STATE .. id))
+if generation then
+    active = active == '' and job_id or (active .. ' ' .. job_id)
+    redis.call('SET', STATE .. id, table.concat({generation, slot, last_slot, runs, active}, ' '))
+end
 emit(ARGV[3], {'{"e":"queued","j":"' .. job_id .. '","t":"manual","by":' .. ARGV[5] .. ',"q":' .. cjson.encode(queue) .. '}'})
 return 1

@@ -5,20 +5,19 @@
 local results = {}
 for i = 4, #ARGV do
     local id = ARGV[i]
-    local entry = ENTRY .. id
     local index = redis.call('HGET', INDEX, id)
     local source = index and string.match(index, '^[^:]*') or ''
     if ARGV[3] ~= '' and index and source ~= ARGV[3] then
         results[#results + 1] = 0
     else
         local known = redis.call('ZREM', SCHEDULED, id) + redis.call('HDEL', INDEX, id)
-        if redis.call('TYPE', entry).ok == 'hash' then
-            known = known + redis.call('HDEL', entry, 'plan')
-            local last_slot, runs = string.match(redis.call('HGET', entry, 'state') or '', '^%S+ %S+ (%S+) (%S+)$')
-            redis.call('HSET', entry, 'state', ARGV[2] .. ' - ' .. (last_slot or '-') .. ' ' .. (runs or '0'))
-            if ARGV[1] == '0' then redis.call('EXPIRE', entry, TOMBSTONE_SECONDS) end
+        known = known + redis.call('DEL', PLAN .. id)
+        local generation, _, last_slot, runs, active = parts_of(text_at(STATE .. id))
+        if generation then
+            redis.call('SET', STATE .. id, ARGV[2] .. ' - ' .. last_slot .. ' ' .. runs .. ' ' .. active)
+            if ARGV[1] == '0' then redis.call('EXPIRE', STATE .. id, TOMBSTONE_SECONDS) end
         else
-            redis.call('DEL', entry)
+            redis.call('DEL', STATE .. id)
         end
         redis.call('HDEL', QUARANTINE, id)
         if redis.call('DEL', TEMPLATE .. id) == 1 or known > 0 then
