@@ -12,3 +12,7 @@ class SchedulesConfig(AppConfig):
     name = "schedules"
     verbose_name = _("Schedules")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from schedules import checks  # noqa: F401 - importing it registers them

@@ -1,7 +1,7 @@
 """Read the settings `SCHEDULES_*`: the only place that does.
 
 Each setting is one property of `conf`, read when it is asked for (so that tests can override settings and
-nothing is read at import) and checked on the way. The system checks (`schedules.E001` …) ask each property once.
+nothing is read at import) and checked on the way. The system checks (`schedules.E001` …) ask each of them.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Conf:
 
     @property
     def misfire_threshold(self) -> int:
-        """Seconds that a slot may be late before its misfire policy decides (`SCHEDULES_MISFIRE_THRESHOLD`)."""
+        """Seconds that a slot may be late before it is a misfire (`SCHEDULES_MISFIRE_THRESHOLD`)."""
         return _whole_number("SCHEDULES_MISFIRE_THRESHOLD", default=60, minimum=0, unit="seconds")
 
     @property
@@ -97,7 +97,7 @@ class Conf:
 
     @property
     def grace(self) -> int:
-        """Seconds after which a slot that has not started is late, where its schedule says nothing (`SCHEDULES_GRACE`)."""
+        """Seconds after which a slot that has not started is late, unless its schedule says (`SCHEDULES_GRACE`)."""
         return _whole_number("SCHEDULES_GRACE", default=300, minimum=1, unit="seconds")
 
     @property
@@ -112,7 +112,7 @@ class Conf:
 
     @property
     def allowed_targets(self) -> tuple[str, ...]:
-        """Dotted prefixes under which every public function may be scheduled (`SCHEDULES_ALLOWED_TARGETS`)."""
+        """Dotted prefixes under which public functions may be scheduled (`SCHEDULES_ALLOWED_TARGETS`)."""
         example = 'SCHEDULES_ALLOWED_TARGETS = ["shop.tasks"]'
         prefixes = _texts("SCHEDULES_ALLOWED_TARGETS", default=(), example=example)
         for prefix in prefixes:
@@ -167,14 +167,14 @@ class Conf:
             if prefix not in ("http://*", "https://*") and not is_http_url(prefix):
                 raise ConfError(
                     "SCHEDULES_HTTP_ALLOWED",
-                    f"has {prefix!r}; each item must be an http or https URL with a host, or https://* for any.",
+                    f"has {prefix!r}; each must be an http or https URL with a host, or https://* for any.",
                     example=example,
                 )
         return prefixes
 
     @property
     def signing_keys(self) -> tuple[str, ...]:
-        """Keys that sign HTTP jobs, the one in use first (`SCHEDULES_SIGNING_KEYS`); errors never show them."""
+        """Keys that sign HTTP jobs, the one in use first (`SCHEDULES_SIGNING_KEYS`); no error shows them."""
         example = 'SCHEDULES_SIGNING_KEYS = ["whsec_" + 32 random bytes in base64]'
         keys = _texts("SCHEDULES_SIGNING_KEYS", default=(), example=example, show=False)
         for position, key in enumerate(keys):
@@ -185,9 +185,9 @@ class Conf:
             if length not in SIGNING_KEY_BYTES:
                 raise ConfError(
                     "SCHEDULES_SIGNING_KEYS",
-                    f"has a key at position {position} that cannot be used; each must be "
-                    f"{SIGNING_KEY_BYTES[0]} to {SIGNING_KEY_BYTES[-1]} random bytes in base64, with or without "
-                    f"the prefix {SIGNING_KEY_PREFIX!r}.",
+                    f"has a key at position {position} that cannot be used; each must be {SIGNING_KEY_BYTES[0]} "
+                    f"to {SIGNING_KEY_BYTES[-1]} random bytes in base64, with or without the prefix "
+                    f"{SIGNING_KEY_PREFIX!r}.",
                     example=example,
                 )
         return keys

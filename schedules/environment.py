@@ -1,8 +1,8 @@
 """Read `SCHEDULE_<NAME>_INTERVAL`: the environment's word on how often a schedule runs.
 
 The variable's name is the schedule's in upper snake case: `breaking-news` is overridden by
-`SCHEDULE_BREAKING_NEWS_INTERVAL=30`. Seconds; zero or less switches the schedule off. Pure: the environment is
-handed in where it matters.
+`SCHEDULE_BREAKING_NEWS_INTERVAL=30`. Seconds; zero or less switches the schedule off. Tests hand in an
+environment of their own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def variable_of(name: str) -> str | None:
 
 
 def interval_override(name: str, *, environ: Mapping[str, str] | None = None) -> int | None:
-    """Return the seconds that the environment sets for the schedule called `name`, None where it says nothing.
+    """Return the seconds that the environment sets for the schedule called `name`; None: it says nothing.
 
     Raises:
         IntervalOverrideError: the variable is set to something that is not a whole number.

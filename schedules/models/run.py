@@ -76,8 +76,8 @@ class RunQuerySet(models.QuerySet["Run"]):
 class Run(models.Model):
     """One slot of a schedule and what became of it, or one manual start.
 
-    Written by the keeper from the event stream; everything else reads. Rows outlive their schedule, so that what
-    a reader needs of it (name, function, arguments) is copied here.
+    Written by the keeper from the event stream; everything else reads. Rows outlive their schedule, so that
+    what a reader needs of it (name, function, arguments) is copied here.
     """
 
     schedule = models.ForeignKey(
@@ -222,7 +222,7 @@ class Run(models.Model):
     def measure(self) -> None:
         """Set `delay` and `duration` from the moments; for whoever writes rows. Nothing is saved.
 
-        A later attempt leaves `delay` as it was: how long the slot waited, not how long the retry was put off.
+        A later attempt leaves `delay` as it was: how long the slot waited, not how long the retry.
         """
         self.duration = None
         if self.started_at is not None:

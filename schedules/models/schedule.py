@@ -190,8 +190,9 @@ class Schedule(models.Model):
     created_at = models.DateTimeField(_("created"), default=clock.now, editable=False)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
-    # --- The keeper's notes, for lists that sort by them. Written with QuerySet.update, which sends no signal; never
-    # part of the spec, never read to decide what runs: the truth is in Redis (next) and in the ledger (last).
+    # --- The keeper's notes, for lists that sort by them. Written with QuerySet.update, which sends no signal;
+    # never part of the spec, never read to decide what runs: the truth is in Redis (next) and the ledger (last).
+    # A change of these alone changes neither `version` nor `updated_at`.
     next_run_at = models.DateTimeField(_("next run"), null=True, blank=True, editable=False)
     last_run_at = models.DateTimeField(_("last run"), null=True, blank=True, editable=False)
     last_status = models.CharField(
@@ -264,7 +265,7 @@ class Schedule(models.Model):
         except IntervalOverrideError:
             return ""
         if override is not None and override <= 0:
-            return f"{variable_of(self.name)} is {override} in the environment: zero or less means not scheduled."
+            return f"{variable_of(self.name)} is {override}: zero or less means not scheduled."
         if self.kind == Kind.INTERVAL and override is None:
             if self.interval is None:
                 return "The interval is empty."
@@ -278,7 +279,7 @@ class Schedule(models.Model):
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether there is a trigger with slots: not an interval of zero or less, by the row or the environment."""
+        """Whether there is a trigger with slots, by the row or the environment."""
         return not self.not_scheduled_because
 
     @property

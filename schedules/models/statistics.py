@@ -17,7 +17,7 @@ TAIL: Final = 0.95
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Statistics:
-    """How a schedule did over a window. Durations and delays are seconds; None: there was nothing to measure."""
+    """How a schedule did over a window. Durations and delays are seconds; None: nothing to measure."""
 
     runs: int = 0
     """Rows that have ended or are under way, whatever became of them."""

@@ -7,13 +7,13 @@ A target is named by its dotted path, and is allowed when it is one of
 - a function marked `@schedulable`, in whatever module,
 - a public function under a dotted prefix in the setting `SCHEDULES_ALLOWED_TARGETS`.
 
-The function must also be *defined* in an allowed module: a `jobs.py` that says `from os import system` does not
-open `os.system`; a function of its own that calls it would, and so would the mark. A module's `__all__`, where it has
-one, narrows what is public, and never widens it. Refused whatever a setting says: classes, builtins, lambdas,
-generators, private names, and the standard library.
+The function must also be *defined* in an allowed module: a `jobs.py` that says `from os import system` does
+not open `os.system`; a function of its own that calls it would, and so would the mark. A module's `__all__`,
+where it has one, narrows what is public, and never widens it. Refused whatever a setting says: classes,
+builtins, lambdas, generators, private names, and the standard library.
 
-A path whose module no rule can allow is refused *unimported*: importing is executing, and paths come from forms. For
-the mark this means that the module's source must name `schedulable`.
+A path whose module no rule can allow is refused *unimported*: importing is executing, and paths come from
+forms. For the mark this means that the module's source must name `schedulable`.
 
 No rows and no Redis here: the worker asks the same questions.
 """

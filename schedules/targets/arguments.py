@@ -12,8 +12,8 @@ from schedules.targets.errors import ArgumentsError
 def check_arguments(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Raise `ArgumentsError` unless `func(*args, **kwargs)` fits its signature.
 
-    A function may know more than its signature says (that a URL must be an allowed one): where it has an attribute
-    `check_arguments`, that is called with the same arguments, and its `ValueError` is the answer.
+    A function may know more than its signature says (that a URL must be an allowed one): where it has an
+    attribute `check_arguments`, that is called with the same arguments, and its `ValueError` is the answer.
     """
     try:
         signature = inspect.signature(func)

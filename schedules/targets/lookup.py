@@ -71,15 +71,15 @@ def is_allowed(path: str) -> bool:
 def registered_targets() -> list[Target]:
     """Return every allowed function that can be found without being told its path, by path.
 
-    Those are the functions of the installed apps' job modules, those of modules that `SCHEDULES_ALLOWED_TARGETS`
-    names, and the marked ones that have been imported. A module that cannot be imported is left out and logged;
-    `broken_modules` tells of it.
+    Those are the functions of the installed apps' job modules, those of modules that the setting
+    `SCHEDULES_ALLOWED_TARGETS` names, and the marked ones that have been imported. A module that cannot be
+    imported is left out and logged; `broken_modules` tells of it.
     """
     found: dict[str, Target] = {}
     for name in _known_modules():
         try:
             module = importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - any module of any app: one that is broken must not hide the others
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - one that is broken must not hide the others
             logger.warning(
                 "%s cannot be imported (%s: %s); its functions cannot be scheduled.",
                 name,
@@ -103,7 +103,7 @@ def broken_modules() -> dict[str, str]:
     for name in _known_modules():
         try:
             importlib.import_module(name)
-        except Exception as error:  # noqa: BLE001 - whatever a module raises is what its author should read
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - its author should read whatever it is
             broken[name] = f"{type(error).__name__}: {error}"
     return broken
 

@@ -42,8 +42,8 @@ def schedulable(func: Any = None, /, *, label: str = "", queue: str = "") -> Any
         path = f"{function.__module__}.{function.__qualname__}"
         if not function.__qualname__.isidentifier() or function.__name__.startswith("_"):
             raise TypeError(
-                f"@schedulable cannot mark {path}: a worker finds a function by its path, so it must be public and at "
-                "the top of its module. (A decorator between the two should use functools.wraps.)"
+                f"@schedulable cannot mark {path}: a worker finds a function by its path, so it must be public "
+                "and at the top of its module. (A decorator between the two should use functools.wraps.)"
             )
         setattr(function, _MARK, Mark(label=label, queue=queue))
         _marked[path] = function

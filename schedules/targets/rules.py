@@ -32,7 +32,7 @@ def split_path(path: object) -> tuple[str, str]:
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise TargetNotFoundError(
-            f"{_short(path)} is not a dotted path; give module and function, for example shop.jobs.sync_orders."
+            f"{_short(path)} is not a dotted path; give module and function, as in shop.jobs.sync_orders."
         )
     private = next((part for part in parts if part.startswith("_")), None)
     if private is not None:
@@ -46,8 +46,8 @@ def check_before_import(path: str, module_name: str) -> None:
         return
     if is_standard_library(module_name):
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: it belongs to Python itself. Write a function of your own that calls it. "
-            f"{_allowed_text()}"
+            f"{path} cannot be scheduled: it belongs to Python itself. Write a function of your own that calls "
+            f"it. {_allowed_text()}"
         )
     if is_under_prefix(path) or _mentions_mark(module_name):
         return
@@ -84,12 +84,12 @@ def check_kind(path: str, found: object) -> None:
         problem = "it is a generator, which a call would never run"
     if problem:
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: {problem}. Give a function (def or async def) at the top of its module."
+            f"{path} cannot be scheduled: {problem}. Give a function (def or async def) at the top of a module."
         )
 
 
 def check_home(path: str, module: ModuleType, name: str, found: FunctionType) -> None:
-    """Refuse a function that is only passing through: its own module must be an allowed one, or it bears the mark."""
+    """Refuse a function that is only passing through: its own module must be allowed, or it bears the mark."""
     if mark_of(found) is not None:
         return
     home = found.__module__
@@ -101,8 +101,8 @@ def check_home(path: str, module: ModuleType, name: str, found: FunctionType) ->
         )
     if found.__name__.startswith("_"):
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: it is the private function {found.__name__!r}. (A decorator around it "
-            "should use functools.wraps.)"
+            f"{path} cannot be scheduled: it is the private function {found.__name__!r}. (A decorator around "
+            "it should use functools.wraps.)"
         )
     public = getattr(module, "__all__", None)
     if public is not None and name not in public:
@@ -167,8 +167,8 @@ def find_spec(module_name: str) -> ModuleSpec | None:
 
 def _allowed_text() -> str:
     text = (
-        "Allowed are public functions defined in a module jobs.py or job.py of an installed app, and functions "
-        "marked @schedulable"
+        "Allowed are public functions defined in a module jobs.py or job.py of an installed app, and "
+        "functions marked @schedulable"
     )
     prefixes = conf.allowed_targets
     return f"{text}, and what is under {', '.join(prefixes)}." if prefixes else f"{text}."

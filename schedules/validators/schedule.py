@@ -43,9 +43,9 @@ def schedule_errors(schedule: Any, *, now: datetime, adding: bool) -> Errors:
     """Return every problem of a schedule, by field; empty: there is none.
 
     Args:
-        schedule: anything with the fields of a schedule. Values of a wrong type are left to the fields' own rules.
+        schedule: anything with the fields of a schedule. Values of a wrong type are left to the fields.
         now: aware; a new schedule must have a slot later than this.
-        adding: whether it is new. An old one may be over, or have lost its function while it stands still.
+        adding: whether it is new. An old one may be over, or have lost its function while at rest.
     """
     errors: Errors = {}
     for part in (
@@ -89,8 +89,8 @@ def _target_errors(schedule: Any, *, adding: bool) -> Errors:
     try:
         target = targets.resolve(schedule.func)
     except targets.TargetNotFoundError as error:
-        # A function that a deploy took away must not keep an operator from describing or retiring its schedule.
-        if adding or not _stands_still(schedule):
+        # A function that a deploy took away must not keep an operator from editing a schedule at rest.
+        if adding or not _is_at_rest(schedule):
             errors["func"] = [str(error)]
         return errors
     except (targets.TargetNotAllowedError, ImproperlyConfigured) as error:
@@ -123,7 +123,7 @@ def _argument_errors(schedule: Any) -> Errors:
     return errors
 
 
-def _stands_still(schedule: Any) -> bool:
+def _is_at_rest(schedule: Any) -> bool:
     return not schedule.enabled or (schedule.paused_at is not None and schedule.paused_until is None)
 
 

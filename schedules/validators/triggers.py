@@ -24,7 +24,6 @@ from schedules.timing import (
 )
 
 MOMENTS: Final = ("run_at", "starts_at", "ends_at")
-BOUNDS: Final = ("starts_at", "ends_at")
 CRON_SLOTS_TO_COMPARE: Final = 20
 """How many slots of a cron expression are looked at for the least time between two."""
 
@@ -34,8 +33,12 @@ def trigger_errors(schedule: Any, *, now: datetime, adding: bool) -> dict[str, l
     errors: dict[str, list[str]] = {}
     for field in MOMENTS:
         _add(errors, field, _moment_problem(getattr(schedule, field)))
+    moments = [getattr(schedule, field) for field in MOMENTS]
+    moments_are_sound = not errors and all(
+        moment is None or isinstance(moment, datetime) for moment in moments
+    )
     starts_at, ends_at = schedule.starts_at, schedule.ends_at
-    if not errors and starts_at is not None and ends_at is not None and ends_at <= starts_at:
+    if moments_are_sound and starts_at is not None and ends_at is not None and ends_at <= starts_at:
         _add(
             errors,
             "ends_at",
@@ -50,7 +53,8 @@ def trigger_errors(schedule: Any, *, now: datetime, adding: bool) -> dict[str, l
         _add(errors, "cron", _cron_problem(schedule.cron, schedule.timezone if zone_is_known else "UTC"))
     elif schedule.kind == "once":
         _add(errors, "run_at", _once_problem(schedule.run_at, now=now, adding=adding))
-    if not errors:
+    _add(errors, "jitter", _jitter_problem(schedule, now))
+    if moments_are_sound and errors.keys() <= {"jitter"}:
         trigger = _trigger(schedule)
         if trigger is not None:
             _check_firing(schedule, trigger, errors, now=now, adding=adding)
@@ -114,7 +118,7 @@ def _trigger(schedule: Any) -> Trigger | None:
 def _check_firing(
     schedule: Any, trigger: Trigger, errors: dict[str, list[str]], *, now: datetime, adding: bool
 ) -> None:
-    """Refuse bounds that leave no slot, and a jitter that would let slots overtake each other."""
+    """Refuse bounds that leave no slot, and a new schedule that is over."""
     begin = schedule.starts_at or schedule.created_at
     if schedule.kind == "once":
         begin = min(begin, schedule.run_at)
@@ -125,23 +129,29 @@ def _check_firing(
             _("Nothing is ever due between the start and the end; move them."),
         )
         return
-    if next_slot(trigger, now) is None:
-        if adding:
-            problem = _("It would never run: nothing is due after now, %(now)s.") % {
-                "now": now.isoformat(timespec="seconds")
-            }
-            _add(errors, _bound_to_blame(schedule), problem)
-        return
+    if adding and next_slot(trigger, now) is None:
+        problem = _("It would never run: nothing is due after now, %(now)s.") % {
+            "now": now.isoformat(timespec="seconds")
+        }
+        _add(errors, _bound_to_blame(schedule), problem)
+
+
+def _jitter_problem(schedule: Any, now: datetime) -> str:
+    """Refuse a jitter that would let slots overtake each other; it may be wrong together with anything else."""
     jitter = schedule.jitter
-    if isinstance(jitter, int) and jitter > 0:
-        gap = _least_gap(trigger, now)
-        if gap is not None and jitter >= gap:
-            _add(
-                errors,
-                "jitter",
-                _("%(jitter)d seconds is not less than the %(gap)d seconds between two slots.")
-                % {"jitter": jitter, "gap": gap},
-            )
+    if not isinstance(jitter, int) or jitter <= 0:
+        return ""
+    try:
+        trigger = _trigger(schedule)
+        gap = None if trigger is None else _least_gap(trigger, now)
+    except (TimingError, TypeError):
+        return ""  # told at its own field
+    if gap is None or jitter < gap:
+        return ""
+    return _("%(jitter)d seconds is not less than the %(gap)d seconds between two slots.") % {
+        "jitter": jitter,
+        "gap": gap,
+    }
 
 
 def _least_gap(trigger: Trigger, now: datetime) -> int | None:

@@ -65,8 +65,8 @@ def json_problem(value: Any) -> str:
         return _("It has a NUL character, which cannot be stored; take it out.")
     if len(text) > LONGEST_ARGUMENTS:
         return _(
-            "It has %(length)d characters of JSON, %(most)d is the most; keep large data in the database and give "
-            "its key."
+            "It has %(length)d characters of JSON, %(most)d is the most; keep large data in the database and "
+            "give its key."
         ) % {"length": len(text), "most": LONGEST_ARGUMENTS}
     return ""
 
