@@ -46,14 +46,19 @@ def url(directory: Path) -> str:
 
 
 def socket_path(directory: Path) -> Path:
-    """Return the server's socket: in its directory, or where a running server noted it when that is too long."""
+    """Return the server's socket: in its directory, or, when that will not do, where the server noted it."""
     path = directory / "redis.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+    if _will_do(path):
         return path
     try:
         return Path((directory / "socket").read_text().strip())
     except FileNotFoundError:
         return path
+
+
+def _will_do(path: Path) -> bool:
+    """A socket's path has a limit, and redis-py trips over some characters in the answer to CLIENT INFO."""
+    return len(os.fsencode(path)) <= LONGEST_SOCKET_PATH and not re.search(r"[\s=]", str(path))
 
 
 def binaries() -> list[Path]:
@@ -98,8 +103,8 @@ def choose_binary(*, written_by: Version) -> Path:
         if version_of(path)[:2] >= written_by[:2]:
             return path
     raise EmbeddedRedisError(
-        f"The data was written by Redis {_text(written_by)}, which {recent[0]} ({_text(version_of(recent[0]))}) "
-        f"would not read: install redis-server {_text(written_by[:2])} or newer, or move the data away to begin anew."
+        f"The data was written by Redis {_text(written_by)}; {recent[0]} is {_text(version_of(recent[0]))} "
+        f"and would come up empty: install redis-server {_text(written_by[:2])} or newer, or move it away."
     )
 
 
@@ -219,13 +224,13 @@ class EmbeddedRedis:
 
     def _make_socket_path(self) -> Path:
         path = self.directory / "redis.sock"
-        if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+        if _will_do(path):
             (self.directory / "socket").unlink(missing_ok=True)
             return path
         noted = socket_path(self.directory)
         if noted != path and noted.parent.is_dir() and noted.parent.stat().st_uid == os.getuid():
             return noted  # left by a server that was killed
-        path = Path(tempfile.mkdtemp(prefix="schedules-", dir="/tmp")) / "redis.sock"
+        path = Path(tempfile.mkdtemp(prefix="schedules-")) / "redis.sock"  # in mode 0700
         (self.directory / "socket").write_text(f"{path}\n")
         return path
 
@@ -275,16 +280,16 @@ def main() -> int:
     try:
         server.start()
         assert server.process is not None
-        print(f"Redis {_text(version_of(Path(str(server.process.args[0]))))} is ready", flush=True)  # noqa: T201
+        print("Redis is ready", flush=True)
         server.process.wait()
     except EmbeddedRedisError as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     except SystemExit:
         server.wait_for_clients_to_leave()
         server.stop()
         return 0
-    print(f"Redis ended by itself: {server._last_words()}", file=sys.stderr)  # noqa: T201
+    print(f"Redis ended by itself: {server._last_words()}", file=sys.stderr)
     return 1
 
 

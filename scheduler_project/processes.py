@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -47,6 +48,19 @@ def end_children(*, patience: float) -> None:
         time.sleep(0.02)
 
 
+def kill_session(leader: int) -> None:
+    """Kill every process of the session that the given process began.
+
+    A job that a worker runs is in a process group of its own, but in the worker's session.
+    """
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            # pid (name, which may hold anything) state parent group session: proc(5)
+            session = int(entry.read_text().rpartition(")")[2].split()[3])
+            if session == leader:
+                _kill(int(entry.parent.name), signal.SIGKILL)
+
+
 def _children() -> list[int]:
     try:
         return [
@@ -59,14 +73,10 @@ def _children() -> list[int]:
 
 
 def _kill(pid: int, sign: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, sign)
-    except ProcessLookupError:
-        pass
 
 
 def _reap(pid: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import string
@@ -25,10 +26,8 @@ def read_or_create(path: Path, *, length: int) -> str:
     try:
         with os.fdopen(handle, "w") as file:
             file.write("".join(secrets.choice(ALPHABET) for _ in range(length)) + "\n")
-        try:
-            os.link(draft, path)  # fails if another process was first
-        except FileExistsError:
-            pass
+        with contextlib.suppress(FileExistsError):  # another process was first
+            os.link(draft, path)
     finally:
         os.unlink(draft)
     return path.read_text().strip()

@@ -12,7 +12,7 @@ from typing import Any
 import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
-from scheduler_project import embedded_redis, env, secret_files
+from scheduler_project import env, secret_files, which_redis
 from scheduler_project.paths import BASE_DIR, VAR_DIR
 
 DEBUG = env.flag("DEBUG", default=True)
@@ -81,14 +81,14 @@ TEMPLATES = [
     },
 ]
 
-# --- Database -------------------------------------------------------------------------------------------------------
+# --- Database -----------------------------------------------------------------------------------------------
 
 SQLITE_OPTIONS = {
     # Readers and a writer at the same time: web, keeper and commands share the file.
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     # Seconds to wait for another writer.
     "timeout": 20,
-    # Take the write lock at BEGIN: a transaction that begins to write later fails at once instead of waiting.
+    # Take the write lock at BEGIN: a reader that begins to write later fails at once instead of waiting.
     "transaction_mode": "IMMEDIATE",
 }
 
@@ -115,14 +115,10 @@ def _database() -> dict[str, Any]:
 DATABASES = {"default": _database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- Redis and RQ ---------------------------------------------------------------------------------------------------
+# --- Redis and RQ -------------------------------------------------------------------------------------------
 
-EMBEDDED_REDIS = not env.is_set("REDIS_URL")
-REDIS_URL = env.url(
-    "REDIS_URL",
-    default=embedded_redis.url(VAR_DIR / "redis"),
-    schemes=("redis", "rediss", "unix"),
-)
+EMBEDDED_REDIS = which_redis.is_embedded()
+REDIS_URL = which_redis.url()
 
 _QUEUE = {"URL": REDIS_URL, "DEFAULT_TIMEOUT": 180}
 # One connection configuration for all: a worker on several queues needs the same server for each.
@@ -134,7 +130,7 @@ RQ = {
 }
 RQ_SHOW_ADMIN_LINK = True
 
-# --- Schedules: what the environment sets; the defaults are in schedules/conf.py ------------------------------------
+# --- Schedules: what the environment sets; the defaults are in schedules/conf.py ----------------------------
 
 _DAY = 86_400
 for _name, _minimum, _maximum in (
@@ -152,7 +148,7 @@ for _name in ("SCHEDULES_ALLOWED_TARGETS", "SCHEDULES_HTTP_ALLOWED", "SCHEDULES_
 if env.is_set("SCHEDULES_NOTIFY_URL"):
     SCHEDULES_NOTIFY_URL = env.url("SCHEDULES_NOTIFY_URL", default="", schemes=("http", "https"))
 
-# --- Language, time, files ------------------------------------------------------------------------------------------
+# --- Language, time, files ----------------------------------------------------------------------------------
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("de", _("German"))]
@@ -162,7 +158,7 @@ USE_TZ = True
 
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.text("STATIC_ROOT", default=str(BASE_DIR / "staticfiles")))
-# In DEBUG straight from the apps, else what `manage.py collectstatic` gathered, under names that change with the content.
+# In DEBUG straight from the apps, else what `manage.py collectstatic` gathered, named after its content.
 WHITENOISE_USE_FINDERS = DEBUG
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {
@@ -174,7 +170,7 @@ STORAGES = {
     },
 }
 
-# --- Accounts, mail, transport --------------------------------------------------------------------------------------
+# --- Accounts, mail, transport ------------------------------------------------------------------------------
 
 LOGIN_URL = "admin:login"
 AUTH_PASSWORD_VALIDATORS = [
@@ -206,7 +202,7 @@ if not DEBUG:
     if env.flag("BEHIND_PROXY", default=False):  # only where the proxy sets this header itself
         SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-# --- Logging: one readable line an event, to standard error ---------------------------------------------------------
+# --- Logging: one readable line an event, to standard error -------------------------------------------------
 
 LOG_LEVEL = env.choice("LOG_LEVEL", default="INFO", allowed=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
 LOGGING = {
@@ -216,7 +212,7 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
-        # Without a handler of their own, RQ and rq-scheduler would add a second one, and each line would come twice.
+        # Without a handler of their own, RQ and rq-scheduler would add a second: each line twice.
         "rq.worker": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
         "rq_scheduler.scheduler": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
         # Django's own configuration prints its lines in another form beside ours.

@@ -1,0 +1,75 @@
+"""Which Redis the project uses, and what to say when it is away.
+
+`python -m scheduler_project.which_redis --wait` returns when it answers; for processes of the Procfile.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from urllib.parse import urlsplit
+
+import redis
+
+from scheduler_project import embedded_redis, env
+from scheduler_project.paths import VAR_DIR
+
+PATIENCE = 60  # seconds
+
+
+def is_embedded() -> bool:
+    """Tell whether it is the server of `make run`."""
+    return not env.is_set("REDIS_URL")
+
+
+def url() -> str:
+    """Return the URL of REDIS_URL, else of the embedded server, running or not."""
+    return env.url(
+        "REDIS_URL",
+        default=embedded_redis.url(VAR_DIR / "redis"),
+        schemes=("redis", "rediss", "unix"),
+    )
+
+
+def away() -> str:
+    """Say that it does not answer, and what to do about it; never with a password."""
+    if is_embedded():
+        return "The embedded Redis is not running: start it with `make run` in a terminal, or set REDIS_URL."
+    parts = urlsplit(url())
+    place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+    return f"Redis at {place} (REDIS_URL) does not answer. Start it, or correct REDIS_URL."
+
+
+def ask() -> None:
+    """Return when it answers a PING; raises redis.RedisError when not."""
+    with redis.Redis.from_url(url(), socket_timeout=2, socket_connect_timeout=2, retry=None) as client:
+        client.ping()
+
+
+def wait(*, patience: float) -> bool:
+    """Wait until it answers, so many seconds at most; return whether it does."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            ask()
+        except redis.RedisError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        else:
+            return True
+
+
+def main() -> int:
+    """Wait for Redis; return the exit code."""
+    try:
+        if wait(patience=PATIENCE if "--wait" in sys.argv else 0):
+            return 0
+        print(away(), file=sys.stderr)
+    except env.EnvError as error:
+        print(error, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
