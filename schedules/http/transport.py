@@ -8,6 +8,7 @@ keeps its connections between jobs.
 
 from __future__ import annotations
 
+import http.client
 import os
 import socket
 from http.cookiejar import DefaultCookiePolicy
@@ -27,8 +28,21 @@ CONNECT_SECONDS: Final = 10.0
 POOL_SIZE: Final = 8
 
 
+class _StrictResponse(http.client.HTTPResponse):
+    """Refuses negative chunk sizes: the standard library takes -1 for "read until the end", into memory."""
+
+    def _read_next_chunk_size(self) -> int:
+        size: int = super()._read_next_chunk_size()  # type: ignore[misc]
+        if size < 0:
+            self._close_conn()  # type: ignore[attr-defined]
+            raise ValueError("negative chunk size")
+        return size
+
+
 class _Watched(HTTPConnection):
     """A connection whose sockets the current deadline knows, fresh or reused."""
+
+    response_class = _StrictResponse
 
     def _new_conn(self) -> socket.socket:
         sock = super()._new_conn()
