@@ -9,6 +9,7 @@ package.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -27,7 +28,8 @@ _MENTION = re.compile(r"\bsecret:", re.IGNORECASE)
 _ALWAYS_SECRET: Final = frozenset(
     {"authorization", "cookie", "x-api-key", "api-key", "x-auth-token", "x-access-token"}
 )
-_SENDABLE = re.compile(r"[\x20-\x7e\xa0-\xff]*")
+_SENDABLE = re.compile(r"[\x20-\x7e]*")
+_ONE_LINE = re.compile(r"[^\x00-\x1f\x7f]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +46,7 @@ class Scrubber:
             encoded = base64.b64encode(value.encode()).decode()
             forms |= {value, encoded, encoded.rstrip("="), encoded.translate(str.maketrans("+/", "-_"))}
             forms |= {quote(value, safe=""), quote(value), quote_plus(value)}
+            forms |= {html.escape(value), _misread(value, "latin-1", "utf-8"), _misread(value, "utf-8", "cp1252")}
             forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
         # Longest first, so that no half of a longer form is left standing.
         return cls(forms=tuple(sorted(forms - {""}, key=len, reverse=True)))
@@ -97,10 +100,11 @@ def resolve(
         if reference is None:
             resolved[name] = value
             continue
-        secret = _read(reference["name"], header=name, environ=environ)
+        basic = (reference["scheme"] or "").lower() == "basic"
+        secret = _read(reference["name"], header=name, environ=environ, allowed=_ONE_LINE if basic else _SENDABLE)
         values.append(secret)
         sent = secret
-        if (reference["scheme"] or "").lower() == "basic":
+        if basic:
             pair = f"{reference['user']}:{secret}" if reference["user"] else secret
             if ":" not in pair:
                 raise SecretError(
@@ -114,7 +118,12 @@ def resolve(
     return resolved, Scrubber.of(values), frozenset(secret_headers)
 
 
-def _read(name: str, *, header: str, environ: Mapping[str, str]) -> str:
+def _misread(value: str, written: str, read: str) -> str:
+    """Return what a text becomes when its encoding is guessed wrongly."""
+    return value.encode(written, errors="replace").decode(read, errors="replace")
+
+
+def _read(name: str, *, header: str, environ: Mapping[str, str], allowed: re.Pattern[str]) -> str:
     variable = VARIABLE_PREFIX + name
     # A trailing newline comes with values read from a file, and is never meant.
     value = environ.get(variable, "").strip("\r\n")
@@ -122,6 +131,6 @@ def _read(name: str, *, header: str, environ: Mapping[str, str]) -> str:
         raise SecretError(
             f"Header {header} names secret:{name}, but the worker's environment has no {variable}."
         )
-    if not _SENDABLE.fullmatch(value):
+    if not allowed.fullmatch(value):
         raise SecretError(f"{variable} holds a line break or another character that a header cannot carry.")
     return value
