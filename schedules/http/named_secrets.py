@@ -46,7 +46,11 @@ class Scrubber:
             encoded = base64.b64encode(value.encode()).decode()
             forms |= {value, encoded, encoded.rstrip("="), encoded.translate(str.maketrans("+/", "-_"))}
             forms |= {quote(value, safe=""), quote(value), quote_plus(value)}
-            forms |= {html.escape(value), _misread(value, "latin-1", "utf-8"), _misread(value, "utf-8", "cp1252")}
+            forms |= {
+                html.escape(value),
+                _misread(value, "latin-1", "utf-8"),
+                _misread(value, "utf-8", "cp1252"),
+            }
             forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
         # Longest first, so that no half of a longer form is left standing.
         return cls(forms=tuple(sorted(forms - {""}, key=len, reverse=True)))
@@ -101,7 +105,9 @@ def resolve(
             resolved[name] = value
             continue
         basic = (reference["scheme"] or "").lower() == "basic"
-        secret = _read(reference["name"], header=name, environ=environ, allowed=_ONE_LINE if basic else _SENDABLE)
+        secret = _read(
+            reference["name"], header=name, environ=environ, allowed=_ONE_LINE if basic else _SENDABLE
+        )
         values.append(secret)
         sent = secret
         if basic:

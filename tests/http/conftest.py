@@ -55,7 +55,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         "address": "IP:127.0.0.1",
     }
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
-    ca_extensions = ("-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign")
+    ca_extensions = (
+        "-addext",
+        "basicConstraints=critical,CA:TRUE",
+        "-addext",
+        "keyUsage=critical,keyCertSign",
+    )
     run("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=Test CA",
         *ca_extensions)  # fmt: skip
     run("req", "-x509", *new_key, "-keyout", "stranger.key", "-out", "stranger.crt", "-days", "2",

@@ -107,9 +107,7 @@ def read_request(reader) -> Received | None:  # type: ignore[no-untyped-def]
     return Received(method=line[0], target=line[1], headers=headers, body=body)
 
 
-def answer(
-    status: str, body: bytes = b"", *headers: str
-) -> Callable[[socket.socket, Received], None]:
+def answer(status: str, body: bytes = b"", *headers: str) -> Callable[[socket.socket, Received], None]:
     """Return a script that answers properly."""
 
     def script(sock: socket.socket, request: Received) -> None:
@@ -132,9 +130,10 @@ def echo(sock: socket.socket, request: Received) -> None:
 
 
 def echo_failing(sock: socket.socket, request: Received) -> None:
-    answer("500 Oh " + request.headers.get("authorization", ""), request.headers.get("authorization", "").encode())(
-        sock, request
-    )
+    answer(
+        "500 Oh " + request.headers.get("authorization", ""),
+        request.headers.get("authorization", "").encode(),
+    )(sock, request)
 
 
 def silent(sock: socket.socket, request: Received, server: MisbehavingServer) -> None:
@@ -253,7 +252,9 @@ SCRIPTS: dict[str, Callable[..., None]] = {
     "/echo-failing": echo_failing,
     "/binary": answer("200 OK", b"\x89PNG\x00\x01", "Content-Type: image/png"),
     "/terminal": answer("200 OK", b"a\x1b[31mred\x07\r\nnext", "Content-Type: text/plain"),
-    "/latin": answer("200 OK", "gr\xfc\xdfe".encode("latin-1"), "Content-Type: text/plain; charset=iso-8859-1"),
+    "/latin": answer(
+        "200 OK", "gr\xfc\xdfe".encode("latin-1"), "Content-Type: text/plain; charset=iso-8859-1"
+    ),
     "/cookie": answer("200 OK", b"", "Set-Cookie: session=abc; Path=/"),
     "/big": answer("200 OK", b"x" * 300_000),
     "/exact": answer("200 OK", b"x" * 65536),

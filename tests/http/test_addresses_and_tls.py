@@ -46,7 +46,9 @@ def test_a_name_is_looked_up_once_and_the_connection_goes_to_that_address(
     assert server.received[0].headers["host"] == f"backend:{server.port}"
 
 
-def test_a_second_answer_of_the_resolver_is_checked_like_the_first(server: MisbehavingServer, settings) -> None:
+def test_a_second_answer_of_the_resolver_is_checked_like_the_first(
+    server: MisbehavingServer, settings
+) -> None:
     """A name that was fit yesterday leads to the metadata service today."""
     settings.SCHEDULES_HTTP_ALLOWED = [f"http://backend:{server.port}/"]
     resolver = Resolver(["127.0.0.1"], ["169.254.169.254"])
@@ -94,14 +96,18 @@ def test_a_host_listed_by_name_may_be_an_inner_one(answer: str) -> None:
     check_address(ipaddress.ip_address(answer), url=url, rule=rule)
 
 
-@pytest.mark.parametrize("answer", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1", "fd00:ec2::254", "240.0.0.1"])
+@pytest.mark.parametrize(
+    "answer", ["169.254.169.254", "0.0.0.0", "224.0.0.1", "fe80::1", "fd00:ec2::254", "240.0.0.1"]
+)
 def test_a_host_listed_by_name_never_leads_to_metadata_or_multicast(server, settings, answer: str) -> None:
     settings.SCHEDULES_HTTP_ALLOWED = ["http://backend/"]
     with pytest.raises(AddressRefusedError, match="list the address itself"):
         send_request(url="http://backend/ok", caller=CALLER, resolver=Resolver([answer]))
 
 
-def test_the_next_address_is_tried_when_one_cannot_be_connected_to(server: MisbehavingServer, settings) -> None:
+def test_the_next_address_is_tried_when_one_cannot_be_connected_to(
+    server: MisbehavingServer, settings
+) -> None:
     settings.SCHEDULES_HTTP_ALLOWED = [f"http://backend:{server.port}/"]
     result = send_request(
         url=f"http://backend:{server.port}/ok",
@@ -158,7 +164,9 @@ def test_the_systems_resolver_knows_localhost() -> None:
     assert "127.0.0.1" in look_up("localhost", 80)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"])
+@pytest.mark.parametrize(
+    "address", ["1.1.1.1", "93.184.215.14", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+)
 def test_public_addresses_have_no_kind(address: str) -> None:
     assert kind_of(ipaddress.ip_address(address)) is None
 
@@ -262,7 +270,9 @@ def test_an_unknown_authority_is_refused_by_default(certificates: SimpleNamespac
         call_tls(server, settings, "good.example", "")
 
 
-def test_two_names_on_one_address_never_share_a_tls_connection(certificates: SimpleNamespace, settings) -> None:
+def test_two_names_on_one_address_never_share_a_tls_connection(
+    certificates: SimpleNamespace, settings
+) -> None:
     with misbehaving(tls=certificates.context("good")) as server:
         assert call_tls(server, settings, "good.example", certificates.authority) == 200
         with pytest.raises(UnreachableError, match="certificate was refused"):

@@ -134,14 +134,20 @@ def test_a_stranger_behind_a_wildcard_gets_no_signature(server: MisbehavingServe
     settings.SCHEDULES_SIGNING_KEYS = [KEY]
     settings.SCHEDULES_HTTP_ALLOWED = ["http://*"]
     settings.SCHEDULES_HTTP_PROXY = server.base  # so that a "public" address answers on loopback
-    send_request(url="http://stranger.example/x", caller=Caller(key="k"), resolver=lambda *_: ["93.184.215.14"])
+    send_request(
+        url="http://stranger.example/x", caller=Caller(key="k"), resolver=lambda *_: ["93.184.215.14"]
+    )
     assert "webhook-signature" not in server.received[0].headers
     settings.SCHEDULES_HTTP_ALLOWED = ["http://stranger.example/"]
-    send_request(url="http://stranger.example/x", caller=Caller(key="k"), resolver=lambda *_: ["93.184.215.14"])
+    send_request(
+        url="http://stranger.example/x", caller=Caller(key="k"), resolver=lambda *_: ["93.184.215.14"]
+    )
     assert "webhook-signature" in server.received[1].headers
 
 
-def test_a_bad_signing_key_is_named_by_its_position_and_not_shown(server: MisbehavingServer, settings) -> None:
+def test_a_bad_signing_key_is_named_by_its_position_and_not_shown(
+    server: MisbehavingServer, settings
+) -> None:
     settings.SCHEDULES_SIGNING_KEYS = [KEY, "my secret password"]
     with pytest.raises(SigningKeyError, match="key 2 is not") as failure:
         job_request(f"{server.base}/ok")
@@ -164,7 +170,9 @@ def test_what_may_pass_is_retried(server: MisbehavingServer, status: int) -> Non
 
 
 @pytest.mark.parametrize("path,seconds", [("/busy", 7), ("/down-until", 86_400), ("/down", None)])
-def test_retry_after_is_handed_on_and_bounded(server: MisbehavingServer, path: str, seconds: float | None) -> None:
+def test_retry_after_is_handed_on_and_bounded(
+    server: MisbehavingServer, path: str, seconds: float | None
+) -> None:
     with pytest.raises(RetryableHttpError) as failure:
         job_request(server.base + path)
     assert failure.value.retry_after == seconds

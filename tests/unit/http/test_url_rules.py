@@ -1,6 +1,6 @@
 """URL tricks: what each one becomes, and whether a schedule may call it.
 
-One table for refusals, one for what is allowed and how it is sent. The rules of docs/http-jobs.md are these tables.
+One table for refusals, one for what is allowed and how it is sent. docs/http-jobs.md tells their rules.
 """
 
 from __future__ import annotations
