@@ -82,7 +82,7 @@ def verify_delivery(
     replays: Replays,
     tolerance: int = TOLERANCE,
 ) -> Delivery:
-    """Return the delivery when a key signed it within `tolerance` seconds of `now` and it was not seen before.
+    """Return the delivery when a key signed it, within `tolerance` seconds of `now`, for the first time.
 
     `headers` may be of any case. Every key is compared with every signature, in constant time.
     Raises `DeliveryRefusedError`; `SigningKeyError` when a key cannot be used.

@@ -90,24 +90,20 @@ def job_view(request: HttpRequest, name: str) -> HttpResponse:
             response[header] = value
         return response
     except Exception:  # noqa: BLE001 - the outermost guard: the caller learns an id, the log learns the rest
-        return _failed(name)
-
-
-def _failed(name: str) -> HttpResponse:
-    error_id = uuid.uuid4().hex
-    logger.exception(
-        "The endpoint %r failed (id %s)",
-        name,
-        error_id,
-        extra={"action": "router.failed", "error_id": error_id},
-    )
-    return JsonResponse({"error": "The endpoint failed; the log knows more.", "id": error_id}, status=500)
+        error_id = uuid.uuid4().hex
+        logger.exception(
+            "The endpoint %r failed (id %s)",
+            name,
+            error_id,
+            extra={"action": "router.failed", "error_id": error_id},
+        )
+        return JsonResponse({"error": "The endpoint failed; the log knows more.", "id": error_id}, status=500)
 
 
 def _body(request: HttpRequest, limit: int) -> bytes:
     declared = str(request.META.get("CONTENT_LENGTH") or "")
     too_large = _Refused(413, f"The body is larger than {limit} bytes.")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > 15 or int(declared) > limit):
         raise too_large
     if hasattr(request, "_body"):  # a middleware has read it
         body = request.body
@@ -166,7 +162,7 @@ def _only_local(request: HttpRequest) -> None:
     mapped = getattr(address, "ipv4_mapped", None)
     if not settings.DEBUG or not (mapped or address).is_loopback:
         raise refused
-    # A proxy on this machine forwards strangers, and a browser on this machine posts for any web page it shows.
+    # A proxy on this machine forwards strangers; a browser on it posts for any web page that it shows.
     if any(request.META.get(name) for name in _FORWARDED + _BROWSER):
         raise refused
 
@@ -184,9 +180,7 @@ def _once(endpoint: Endpoint, delivery: Delivery, given: dict[str, Any]) -> Http
         if found is None:
             break
         if isinstance(found, Answer):
-            response = HttpResponse(found.body.encode(), content_type=found.content_type, status=found.status)
-            response["Idempotency-Replayed"] = "true"
-            return response
+            return _given_again(found)
         if isinstance(found, Mismatch):
             raise _Refused(422, "The key was used before for another endpoint or another body.")
         if isinstance(found, Running) and time.monotonic() > deadline:
@@ -207,6 +201,12 @@ def _once(endpoint: Endpoint, delivery: Delivery, given: dict[str, Any]) -> Http
                 store.keep(
                     delivery.key, token=token, mark=mark, answer=_answer(response), seconds=endpoint.remembers
                 )
+    return response
+
+
+def _given_again(answer: Answer) -> HttpResponse:
+    response = HttpResponse(answer.body.encode(), content_type=answer.content_type, status=answer.status)
+    response["Idempotency-Replayed"] = "true"
     return response
 
 

@@ -141,7 +141,7 @@ def test_a_name_without_an_address_and_a_resolver_that_hangs_are_told(settings) 
         hung.wait(5)
         return []
 
-    with pytest.raises(UnreachableError, match="backend cannot be looked up.*Name or service not known"):
+    with pytest.raises(UnreachableError, match=r"backend cannot be looked up.*Name or service not known"):
         send_request(url="http://backend/ok", caller=CALLER, resolver=fail)
     with pytest.raises(UnreachableError, match="backend has no address"):
         send_request(url="http://backend/ok", caller=CALLER, resolver=Resolver([]))

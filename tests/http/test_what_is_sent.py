@@ -257,7 +257,8 @@ def test_a_named_secret_is_sent_and_never_told(
             job_request(f"{server.base}/echo-failing", headers=headers)
     assert server.received[0].headers["authorization"] == sent
     assert headers == {"Authorization": value}
-    told = f"{result} {shown} {failure.value!r} {''.join(traceback.format_exception(failure.value))} {caplog.text}"
+    trace = "".join(traceback.format_exception(failure.value))
+    told = f"{result} {shown} {failure.value!r} {trace} {caplog.text}"
     for secret in (TOKEN, PASSWORD, sent.partition(" ")[2] or sent):
         assert secret not in told
     assert "[secret]" in result["body_start"]
