@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -201,6 +202,42 @@ class Conf:
                 "SCHEDULES_NOTIFY_URL",
                 f"is {value!r}; it must be an http or https URL with a host, or empty.",
                 example='SCHEDULES_NOTIFY_URL = ""',
+            )
+        return str(value)
+
+    @property
+    def http_proxy(self) -> str:
+        """URL of the proxy for HTTP jobs; empty: none, whatever the environment says (`SCHEDULES_HTTP_PROXY`)."""
+        value = getattr(settings, "SCHEDULES_HTTP_PROXY", "")
+        if value != "" and not is_http_url(value):
+            raise ConfError(
+                "SCHEDULES_HTTP_PROXY",
+                "must be an http or https URL with a host, or empty.",  # not shown: it may hold a password
+                example='SCHEDULES_HTTP_PROXY = ""',
+            )
+        return str(value)
+
+    @property
+    def http_ca_bundle(self) -> str:
+        """File of the authorities that HTTP jobs trust; empty: certifi's (`SCHEDULES_HTTP_CA_BUNDLE`)."""
+        value = getattr(settings, "SCHEDULES_HTTP_CA_BUNDLE", "")
+        if value != "" and not Path(value).is_file():
+            raise ConfError(
+                "SCHEDULES_HTTP_CA_BUNDLE",
+                f"is {str(value)!r}; it must be a file of certificates in PEM form, or empty.",
+                example='SCHEDULES_HTTP_CA_BUNDLE = ""',
+            )
+        return str(value)
+
+    @property
+    def router_cache(self) -> str:
+        """Name of the cache in which job endpoints remember deliveries (`SCHEDULES_ROUTER_CACHE`)."""
+        value = getattr(settings, "SCHEDULES_ROUTER_CACHE", "default")
+        if value not in settings.CACHES:
+            raise ConfError(
+                "SCHEDULES_ROUTER_CACHE",
+                f"is {value!r}; it must be one of CACHES: {', '.join(sorted(settings.CACHES))}.",
+                example='SCHEDULES_ROUTER_CACHE = "default"',
             )
         return str(value)
 

@@ -2,8 +2,7 @@
 
 A rule is a URL prefix. A *literal* rule names its host; the hosts of inner networks must be named. A
 *wildcard* rule (`https://*`, `https://*.example.com/hooks/`) reaches public addresses only. Prefixes end at
-the borders of path segments, never inside a word; without a port a rule means the scheme's own port, `:*`
-means any.
+the borders of path segments, never inside a word; without a port a rule means the scheme's own port.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from schedules.http.errors import InvalidRequestError, UrlRefusedError
 from schedules.http.urls import Address, NormalUrl, normalise
 
 _WILDCARD = re.compile(
-    r"(?P<scheme>https?)://\*(?P<suffix>\.[^/:?#*]+)?(?::(?P<port>[0-9]+|\*))?(?P<path>/.*)?", re.I
+    r"(?P<scheme>https?)://\*(?P<suffix>\.[^/:?#*]+)?(?::(?P<port>[0-9]+))?(?P<path>/.*)?", re.I
 )
 _STAND_IN = "any.invalid"
 
@@ -34,15 +33,14 @@ class Rule:
     scheme: str
     host: str
     """The host of a literal rule; '' or '.example.com' for a wildcard."""
-    port: int | None
-    """None: any."""
+    port: int
     path: str
     literal: bool
     address: Address | None = None
 
     def matches(self, url: NormalUrl) -> bool:
         """Say whether the URL lies under this prefix."""
-        if url.scheme != self.scheme or (self.port is not None and url.port != self.port):
+        if (url.scheme, url.port) != (self.scheme, self.port):
             return False
         if self.literal:
             if url.host != self.host:
@@ -62,7 +60,7 @@ def read_rule(text: str) -> Rule:
         else:
             port = wildcard["port"]
             middle = _STAND_IN if wildcard["suffix"] is None else f"any{wildcard['suffix']}"
-            tail = f":{port}" if port not in (None, "*") else ""
+            tail = f":{port}" if port else ""
             url = normalise(f"{wildcard['scheme']}://{middle}{tail}{wildcard['path'] or '/'}")
     except UrlRefusedError as error:
         raise RuleError(
@@ -85,7 +83,7 @@ def read_rule(text: str) -> Rule:
         text=text,
         scheme=url.scheme,
         host="" if wildcard["suffix"] is None else url.host.removeprefix("any"),
-        port=None if wildcard["port"] == "*" else url.port,
+        port=url.port,
         path=url.path,
         literal=False,
     )

@@ -1,4 +1,4 @@
-"""System checks of the endpoints."""
+"""System check of what the endpoints remember in."""
 
 from __future__ import annotations
 
@@ -9,52 +9,35 @@ from django.core.checks import CheckMessage, Error, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import get_resolver
 
-from schedules.http.errors import SigningKeyError
-from schedules.http.settings import signing_keys
-from schedules.http.signing import read_keys
+from schedules.conf import ConfError, conf
 from schedules.router.endpoints import endpoint_names
-from schedules.router.store import cache_alias
 
-MAKE_KEY = "python -c \"import base64, os; print('whsec_' + base64.b64encode(os.urandom(32)).decode())\""
-_NOT_SHARED = ("LocMemCache",)
-_NOT_ATOMIC = ("FileBasedCache",)
-_NO_CACHE = ("DummyCache",)
-
-
-def check_signing_keys(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Each signing key must be one (schedules.E061)."""
-    try:
-        read_keys(signing_keys())
-    except SigningKeyError as error:
-        hint = f"Make one: {MAKE_KEY}"
-        return [Error(str(error), hint=hint, id="schedules.E061")]
-    return []
+HINT = "Use a cache in Redis, Memcached or the database, and name it in SCHEDULES_ROUTER_CACHE."
 
 
 def check_router_cache(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """The cache of the endpoints must be shared by all web processes (schedules.E062, W062)."""
+    """Check that all web processes share the cache of the endpoints (schedules.E062, schedules.W062).
+
+    Only where there are endpoints and keys: elsewhere nothing needs to be remembered.
+    """
     try:
         get_resolver().url_patterns  # noqa: B018 - the endpoints are known once the addresses are loaded
-    except ImproperlyConfigured:
-        return []  # no addresses, no endpoints; broken ones are the business of Django's own check
-    if not signing_keys() or not endpoint_names():
-        return []
-    alias = cache_alias()
-    if alias not in settings.CACHES:
-        text = f"SCHEDULES_ROUTER_CACHE is {alias!r}: {', '.join(sorted(settings.CACHES))} are in CACHES."
-        return [Error(text, id="schedules.E062")]
-    backend = str(settings.CACHES[alias].get("BACKEND", ""))
-    hint = "Use a cache in Redis, Memcached or the database, and name it in SCHEDULES_ROUTER_CACHE."
-    if backend.endswith(_NO_CACHE):
+        if not endpoint_names() or not conf.signing_keys:
+            return []
+        alias = conf.router_cache
+    except (ConfError, ImproperlyConfigured):
+        return []  # what is wrong there is told by the checks of settings and addresses
+    backend = str(settings.CACHES[alias].get("BACKEND", "")).rpartition(".")[2]
+    if backend == "DummyCache":
         text = f"The cache {alias!r} remembers nothing: the job endpoints would run replayed deliveries."
-        return [Error(text, hint=hint, id="schedules.E062")]
-    if backend.endswith(_NOT_SHARED):
+        return [Error(text, hint=HINT, id="schedules.E062")]
+    if backend == "LocMemCache":
         text = (
             f"The cache {alias!r} is local to each process: with several web processes, the job endpoints "
             "would run replayed and repeated deliveries."
         )
-        return [Warning(text, hint=hint, id="schedules.W062")]
-    if backend.endswith(_NOT_ATOMIC):
+        return [Warning(text, hint=HINT, id="schedules.W062")]
+    if backend == "FileBasedCache":
         text = f"The cache {alias!r} is not atomic: two deliveries at once could both run."
-        return [Warning(text, hint=hint, id="schedules.W062")]
+        return [Warning(text, hint=HINT, id="schedules.W062")]
     return []

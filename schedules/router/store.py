@@ -12,8 +12,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from django.conf import settings
 from django.core.cache import BaseCache, caches
+
+from schedules.conf import conf
 
 PREFIX: Final = "schedules-router"
 MAX_BODY_KEPT: Final = 262_144
@@ -38,11 +39,6 @@ class Mismatch:
     """The key was used before, for another endpoint or another body."""
 
 
-def cache_alias() -> str:
-    """Return which of Django's caches is used (`SCHEDULES_ROUTER_CACHE`)."""
-    return str(getattr(settings, "SCHEDULES_ROUTER_CACHE", "default"))
-
-
 def fingerprint(name: str, body: bytes) -> str:
     """Return what must be the same on every delivery of one key."""
     return hashlib.sha256(name.encode() + b"\n" + body).hexdigest()
@@ -57,7 +53,7 @@ class CacheStore:
     @property
     def cache(self) -> BaseCache:
         """Return this thread's connection to the cache."""
-        return caches[self.alias or cache_alias()]
+        return caches[self.alias or conf.router_cache]
 
     def first_time(self, key: str, seconds: int) -> bool:
         """Remember the key for so many seconds; say whether it was unknown."""

@@ -89,7 +89,7 @@ def job_view(request: HttpRequest, name: str) -> HttpResponse:
         for header, value in refusal.headers.items():
             response[header] = value
         return response
-    except Exception:  # noqa: BLE001 - the outermost guard: the caller learns an id, the log learns the rest
+    except Exception:
         error_id = uuid.uuid4().hex
         logger.exception(
             "The endpoint %r failed (id %s)",

@@ -78,7 +78,7 @@ def test_a_second_answer_of_the_resolver_is_checked_like_the_first(
     ],
 )
 def test_through_a_wildcard_no_name_leads_inside(server: MisbehavingServer, settings, answer: str) -> None:
-    settings.SCHEDULES_HTTP_ALLOWED = ["http://*:*"]
+    settings.SCHEDULES_HTTP_ALLOWED = [f"http://*:{server.port}/"]
     for answers in ([answer], ["93.184.215.14", answer]):
         with pytest.raises(AddressRefusedError):
             send_request(

@@ -19,7 +19,7 @@ LITERAL = (
     "http://[::1]:8000/v1/jobs/",
     "https://hooks.example.net/in",
 )
-WILD = ("https://*", "http://*.example.org:8080/hooks/", "https://*.any-port.example:*/")
+WILD = ("https://*", "http://*.example.org:8080/hooks/", "https://*.other-port.example:8443/")
 
 ALLOWED = [
     # the plain ones
@@ -65,7 +65,7 @@ ALLOWED = [
     ("https://[2606:4700::6810:84e5]/x", "https://[2606:4700::6810:84e5]/x"),
     ("http://a.example.org:8080/hooks/x", "http://a.example.org:8080/hooks/x"),
     ("http://a.b.example.org:8080/hooks/x", "http://a.b.example.org:8080/hooks/x"),
-    ("https://one.any-port.example:8443/x", "https://one.any-port.example:8443/x"),
+    ("https://one.other-port.example:8443/x", "https://one.other-port.example:8443/x"),
 ]
 
 REFUSED = [
