@@ -115,7 +115,14 @@ def test_a_credential_that_is_written_out_is_refused_and_not_repeated(name: str)
 
 
 @pytest.mark.parametrize(
-    "value", ["secret:TOKEN", "Bearer secret:TOKEN", "Basic secret:PAIR", "Basic me:secret:PASSWORD", "Token secret:a_1"]
+    "value",
+    [
+        "secret:TOKEN",
+        "Bearer secret:TOKEN",
+        "Basic secret:PAIR",
+        "Basic me:secret:PASSWORD",
+        "Token secret:a_1",
+    ],
 )
 def test_a_credential_that_is_named_is_kept_as_its_name(value: str) -> None:
     assert check(headers={"Authorization": value}).headers == {"Authorization": value}
@@ -123,7 +130,14 @@ def test_a_credential_that_is_named_is_kept_as_its_name(value: str) -> None:
 
 def test_success_codes_are_statuses_and_classes() -> None:
     codes = SuccessCodes.read(" 200, 204,3XX ")
-    assert [status in codes for status in (200, 201, 204, 302, 399, 400)] == [True, False, True, True, True, False]
+    assert [status in codes for status in (200, 201, 204, 302, 399, 400)] == [
+        True,
+        False,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_what_is_retried() -> None:
