@@ -195,6 +195,16 @@ class Schedule(models.Model):
     # A change of these alone changes neither `version` nor `updated_at`.
     next_run_at = models.DateTimeField(_("next run"), null=True, blank=True, editable=False)
     last_run_at = models.DateTimeField(_("last run"), null=True, blank=True, editable=False)
+    # The next two are how far the schedule has come by the ledger's books; runs are pruned, these are not. An entry
+    # that Redis has lost is rebuilt from them, so that no slot runs twice and `max_runs` holds.
+    last_slot_at = models.DateTimeField(
+        _("last slot"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The newest slot that is settled: queued, skipped or missed."),
+    )
+    runs_dispatched = models.PositiveIntegerField(_("runs so far"), default=0, editable=False)
     last_status = models.CharField(
         _("last outcome"), max_length=10, choices=RunStatus, blank=True, editable=False
     )
