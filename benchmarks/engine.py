@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,7 +64,7 @@ def pinging(server) -> Iterator[list[float]]:
             client.ping()
             longest.append(time.perf_counter() - began)
             time.sleep(0.0002)
-        child.send(sorted(longest, reverse=True)[:20] + [statistics.median(longest)])
+        child.send([*sorted(longest, reverse=True)[:20], statistics.median(longest)])
 
     process = multiprocessing.get_context("fork").Process(target=ping)
     process.start()
@@ -133,7 +132,9 @@ def stock(server, count: int, kind: str) -> tuple[float, float]:
                 id=str(UUID(int=number + 1)),
             )
         else:
-            scheduler.cron("*/5 * * * *", "tests.support.jobs.add", args=[number, 2], id=str(UUID(int=number + 1)))
+            scheduler.cron(
+                "*/5 * * * *", "tests.support.jobs.add", args=[number, 2], id=str(UUID(int=number + 1))
+            )
     registering = time.perf_counter() - began
     members = client.zrange(scheduler.scheduled_jobs_key, 0, -1)
     client.zadd(scheduler.scheduled_jobs_key, dict.fromkeys(members, int(time.time()) - 5))
@@ -153,19 +154,25 @@ def memory_of_a_job(server) -> tuple[float, float]:
     client = server.client()
     queue = django_rq.get_queue("default", connection=client)
     mine = statistics.mean(
-        client.memory_usage(f"rq:job:{job_id.decode()}") for job_id in client.lrange("rq:queue:default", 0, -1)
+        client.memory_usage(f"rq:job:{job_id.decode()}")
+        for job_id in client.lrange("rq:queue:default", 0, -1)
     )
     job = queue.enqueue_call("tests.support.jobs.add", args=(1, 2))
     return mine, client.memory_usage(f"rq:job:{job.id}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--rounds", type=int, default=3, help="medians of so many rounds (default: 3)")
     options = parser.parse_args()
     with configured() as server:
-        print(f"{'':10} {'due':>8} {'ours/s':>10} {'stock/s':>10} {'ratio':>7}  {'us/job':>7}  {'longest PING ms':>16}  register ratio")
+        print(
+            f"{'':10} {'due':>8} {'ours/s':>10} {'stock/s':>10} {'ratio':>7}  {'us/job':>7}  "
+            f"{'longest PING ms':>16}  register ratio"
+        )
         for kind in ("interval", "cron"):
             for size in options.sizes:
                 mine = [ours(server, size, kind) for _ in range(options.rounds)]
@@ -180,7 +187,9 @@ def main() -> None:
                     f"{dispatch * 1e6:7.1f}  {held:16.2f}  {rival_register / register:6.1f} ({1 / register:.0f}/s)"
                 )
         mine_bytes, rq_bytes = memory_of_a_job(server)
-        print(f"memory of a queued job: {mine_bytes:.0f} bytes, RQ's own {rq_bytes} ({mine_bytes / rq_bytes:.2f})")
+        print(
+            f"memory of a queued job: {mine_bytes:.0f} bytes, RQ's own {rq_bytes} ({mine_bytes / rq_bytes:.2f})"
+        )
 
 
 if __name__ == "__main__":

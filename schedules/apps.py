@@ -14,5 +14,5 @@ class SchedulesConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
-        from schedules import checks  # noqa: F401 - importing it registers them
+        """Connect the signals and register the system checks."""
+        from schedules import checks, signals  # noqa: F401 - importing them registers them

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 
 CHUNK: Final = 250
 """Entries per script call: bounds how long one call holds Redis."""
+READ_CHUNK: Final = 800
 ATTEMPTS: Final = 20
 
 Outcome: TypeAlias = Literal["added", "changed", "kept"]
@@ -47,6 +48,7 @@ class EntryState:
     state: State | None
     score: float | None
     parts: int
+    """How many of template and display job there are."""
 
     @property
     def slot(self) -> int | None:
@@ -56,11 +58,11 @@ class EntryState:
     @property
     def is_whole(self) -> bool:
         """Tell whether every part of the entry is there that its state calls for."""
-        if not self.plan or self.state is None or not self.parts & 1:
+        if not self.plan or self.state is None:
             return False
         if self.slot is None:
-            return self.score is None
-        return self.score is not None and bool(self.parts & 2)
+            return self.score is None and self.parts >= 1
+        return self.score is not None and self.parts == 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,14 +86,15 @@ class Entries:
 
     def read(self, ids: Sequence[str]) -> tuple[float, list[EntryState]]:
         """Return Redis' time (unix seconds) and the state of each id, in order."""
-        seconds, microseconds, rows = self._read(args=[self.clock.argument(), *ids])
+        seconds, microseconds, index, texts, scores, parts = self._read(args=[self.clock.argument(), *ids])
         return seconds + microseconds / 1_000_000, [
-            _state(schedule_id, row) for schedule_id, row in zip(ids, rows, strict=True)
+            _state(schedule_id, index[n], texts[2 * n], texts[2 * n + 1], scores[n], parts[n])
+            for n, schedule_id in enumerate(ids)
         ]
 
     def read_all(self, ids: Iterable[str]) -> Iterator[EntryState]:
         """Yield the state of each id, in order, a bounded number per call."""
-        for chunk in _chunks(ids):
+        for chunk in _chunks(ids, READ_CHUNK):
             yield from self.read(chunk)[1]
 
     def registered(self) -> Iterator[tuple[str, str, str]]:
@@ -198,28 +201,28 @@ def missed_event(*, schedule_id: str, first: int, last: int, reason: str, plan: 
     )
 
 
-def _state(schedule_id: str, row: Sequence[Any]) -> EntryState:
-    index, plan, state_text, score = (value.decode("utf-8", "replace") for value in row[:4])
-    source, _, fingerprint = index.partition(":")
+def _state(schedule_id: str, index: bytes, plan: bytes, state: bytes, score: bytes, parts: int) -> EntryState:
+    source, _, fingerprint = index.decode("utf-8", "replace").partition(":")
+    state_text = state.decode("utf-8", "replace")
     try:
-        state = State.from_text(state_text)
+        progress = State.from_text(state_text)
     except EngineError:
-        state = None  # absent, or written over by somebody else: the next registering writes it anew
+        progress = None  # absent, or written over by somebody else: the next registering writes it anew
     return EntryState(
         id=schedule_id,
         source=source,
         digest=fingerprint,
-        plan=plan,
+        plan=plan.decode("utf-8", "replace"),
         state_text=state_text,
-        state=state,
+        state=progress,
         score=float(score) if score else None,
-        parts=row[4],
+        parts=parts,
     )
 
 
-def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+def _chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
     iterator = iter(items)
-    while chunk := list(islice(iterator, CHUNK)):
+    while chunk := list(islice(iterator, size)):
         yield chunk
 
 

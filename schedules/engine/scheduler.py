@@ -37,7 +37,7 @@ from schedules.timing import CronTrigger, IntervalTrigger, check_cron, next_slot
 logger = logging.getLogger(__name__)
 
 
-class Scheduler(DjangoScheduler):  # type: ignore[misc]
+class Scheduler(DjangoScheduler):
     """Registers schedules and dispatches what is due."""
 
     connection: Redis
@@ -69,7 +69,7 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
     def next_due(self, schedule_id: str) -> datetime | None:
         """Return when this id is dispatched next (aware, UTC), or None if it is not scheduled."""
         score = self.connection.zscore(self.scheduled_jobs_key, schedule_id)
-        return None if score is None else datetime.fromtimestamp(cast(float, score), UTC)
+        return None if score is None else datetime.fromtimestamp(score, UTC)
 
     def template_job(self, schedule_id: str) -> Job | None:
         """Return the job that stands for a registered schedule, or None; never one that ran."""
@@ -86,7 +86,7 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
         now = time.time()
         if not self._run_now(args=[schedule_id, job_id, f"{now:.6f}", rq_time(now), json.dumps(started_by)]):
             return None
-        return cast(Job, self.job_class.fetch(job_id, connection=self.connection))
+        return self.job_class.fetch(job_id, connection=self.connection)
 
     def enqueue_once(
         self,
@@ -103,7 +103,7 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
         """Run a function once, at a time; unlike `enqueue_at`, no name of a keyword argument is reserved."""
         job = cast(
             Job,
-            self._create_job(
+            self._create_job(  # type: ignore[no-untyped-call]
                 func,
                 args=args,
                 kwargs=kwargs,
@@ -146,12 +146,10 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
     def heartbeat(self) -> None:
         """Say that this process lives, and for how long to believe it."""
         with self.connection.pipeline() as pipe:
-            mapping: dict[str | bytes, Any] = {
-                "heartbeat": time.time(),
-                "hostname": socket.gethostname(),
-                "pid": os.getpid(),
-            }
-            pipe.hset(self.key, mapping=mapping)
+            pipe.hset(
+                self.key,
+                mapping={"heartbeat": time.time(), "hostname": socket.gethostname(), "pid": os.getpid()},
+            )
             pipe.expire(self.key, HEARTBEAT_SECONDS * 3)
             pipe.execute()
 
@@ -257,7 +255,7 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
         assert first is not None
         job = cast(
             Job,
-            self._create_job(
+            self._create_job(  # type: ignore[no-untyped-call]
                 func,
                 args=args,
                 kwargs=kwargs,
@@ -348,7 +346,7 @@ class Scheduler(DjangoScheduler):  # type: ignore[misc]
             score = self.connection.zscore(self.scheduled_jobs_key, job.id)
             if score is None:
                 raise EngineError(f"Job {job.id} was cancelled by others while it was being scheduled.")
-            slot = str(int(cast(float, score)))
+            slot = str(int(score))
             self._adopt(args=[job.id, slot, plan_to_wire(plan), slot, secrets.token_hex(8), 1])
         self.connection.publish(keys.WAKE, job.id)
         return job

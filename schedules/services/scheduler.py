@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import django_rq
+from django_rq.queues import get_result_ttl
 from rq.job import Job, Retry
 
 from schedules.engine import EngineError, PayloadError, Progress
@@ -158,6 +159,9 @@ class SchedulerService:
         scheduler = scheduler_for(calls.checked_queue(queue))
         # Not on commit, as django-rq would have it: the caller is to get the job.
         rq_queue = django_rq.get_queue(queue, connection=scheduler.connection, commit_mode="auto")
+        kept = calls.checked_result_ttl(result_ttl)
+        if kept is None:
+            kept = get_result_ttl(queue)
         with redis_errors_as_ours(scheduler.connection):
             return rq_queue.enqueue_call(
                 path,
@@ -165,7 +169,7 @@ class SchedulerService:
                 kwargs=call_kwargs,
                 timeout=calls.checked_timeout(timeout),
                 retry=calls.checked_retry(retry),
-                **({} if result_ttl is None else {"result_ttl": calls.checked_result_ttl(result_ttl)}),
+                result_ttl=kept,
             )
 
     @classmethod

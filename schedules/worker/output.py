@@ -127,7 +127,7 @@ def kept_output() -> Iterator[Tail]:
     handler = _TailHandler(tail)
     root = logging.getLogger()
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _TeeText(out, tail), _TeeText(err, tail)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _TeeText(out, tail), _TeeText(err, tail)
     root.addHandler(handler)
     try:
         yield tail

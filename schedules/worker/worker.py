@@ -76,7 +76,7 @@ class Worker(RQWorker):
         """Note how the process of the job ended, for an operator."""
         if isinstance(job, Job):
             job.ending = {"st": "abandoned", "r": death_of(ret_val)}
-        super().handle_work_horse_killed(job, retpid, ret_val, rusage)
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
 
     def cleanup_execution(self, job: RQJob, pipeline: Pipeline, execution: Execution | None = None) -> None:
         """Put the ending on the stream, in the transaction that ends the attempt."""

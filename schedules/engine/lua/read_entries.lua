@@ -1,17 +1,24 @@
 -- Read what is known of each id, and whether every part of it is there. Changes nothing.
 -- ARGV: manual time or '', ids...
--- Returns: seconds, microseconds, rows {index value, plan, state, score, parts},
--- '' for what is absent; parts: 1 template + 2 display job.
+-- Returns: seconds, microseconds, then four lists in the order of the ids: index values, plans and states in turn,
+-- scores, how many of template and display job exist. '' for what is absent.
 local seconds, microseconds = moment(ARGV[1])
-local rows = {}
+local ids, texts, parts = {}, {}, {}
 for i = 2, #ARGV do
     local id = ARGV[i]
-    local parts = 0
-    if redis.call('TYPE', TEMPLATE .. id).ok == 'hash' then parts = parts + 1 end
-    if redis.call('EXISTS', JOB .. id) == 1 then parts = parts + 2 end
-    rows[#rows + 1] = {
-        redis.call('HGET', INDEX, id) or '', text_at(PLAN .. id) or '', text_at(STATE .. id) or '',
-        redis.call('ZSCORE', SCHEDULED, id) or '', parts,
-    }
+    ids[#ids + 1] = id
+    texts[#texts + 1] = PLAN .. id
+    texts[#texts + 1] = STATE .. id
+    parts[#parts + 1] = redis.call('EXISTS', TEMPLATE .. id, JOB .. id)
 end
-return {seconds, microseconds, rows}
+local function filled(list, count)
+    for i = 1, count do list[i] = list[i] or '' end
+    return list
+end
+return {
+    seconds, microseconds,
+    filled(redis.call('HMGET', INDEX, unpack(ids)), #ids),
+    filled(redis.call('MGET', unpack(texts)), #texts),
+    filled(redis.call('ZMSCORE', SCHEDULED, unpack(ids)), #ids),
+    parts,
+}
