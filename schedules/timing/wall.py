@@ -5,8 +5,8 @@ Seconds count as if the wall clock were UTC; `cron.py` puts zones on top of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 
 from schedules.timing.fields import LAST_DAY, LAST_WEEKDAY, CronFields, DayOfWeek
 from schedules.timing.moments import DAY, FIRST, LAST
@@ -53,10 +53,11 @@ class WallTimes:
         self._first = fields.hours[0] * 3_600 + self._first_ms
         self._last = fields.hours[-1] * 3_600 + self._last_ms
         self._masks: dict[tuple[int, int], int] = {}
-        shapes = [(length, first) for length in (28, 29, 30, 31) for first in range(7)]
-        self.every_day = len(self._months) == 12 and all(
-            self._mask(length, first) == (2 << length) - 2 for length, first in shapes
-        )
+        every_month = len(self._months) == 12
+        whole_month = fields.days >= frozenset(range(1, 32))
+        whole_week = fields.weekdays >= frozenset(range(7))
+        all_days = (whole_month and whole_week) if fields.day_and else (whole_month or whole_week)
+        self.every_day = every_month and all_days
 
     def can_fire(self) -> bool:
         """Tell whether any day of the calendar matches.
@@ -163,30 +164,44 @@ class WallTimes:
         try:
             return self._masks[length, first_weekday]
         except KeyError:
-            mask = 0
-            for day in range(1, length + 1):
-                weekday = (first_weekday + day - 1) % 7
-                of_month = self._is_day_of_month(day, length, (first_weekday + length - 1) % 7)
-                of_week = self._is_day_of_week(day, length, weekday)
-                if (of_month and of_week) if self._day_and else (of_month or of_week):
-                    mask |= 1 << day
+            of_month = _days_of_month(self._days, length, first_weekday)
+            of_week = _days_of_week(self._weekdays, length, first_weekday)
+            mask = of_month & of_week if self._day_and else of_month | of_week
             self._masks[length, first_weekday] = mask
             return mask
 
-    def _is_day_of_month(self, day: int, length: int, last_weekday: int) -> bool:
-        if day in self._days or (day == length and LAST_DAY in self._days):
-            return True
-        return LAST_WEEKDAY in self._days and day == length - max(0, last_weekday - 4)
 
-    def _is_day_of_week(self, day: int, length: int, weekday: int) -> bool:
-        found: Iterable[DayOfWeek] = (
-            weekday,
-            (weekday, (day + 6) // 7),
-            (weekday, LAST_DAY if day + 7 > length else 0),
-        )
-        return any(item in self._weekdays for item in found)
+@lru_cache(maxsize=4_096)
+def _days_of_month(days: frozenset[int], length: int, first_weekday: int) -> int:
+    """Give the days (bit n: day n) that the day-of-month field allows in such a month."""
+    mask = 0
+    for day in days:
+        if 0 < day <= length:
+            mask |= 1 << day
+    if LAST_DAY in days:
+        mask |= 1 << length
+    if LAST_WEEKDAY in days:
+        mask |= 1 << length - max(0, (first_weekday + length - 1) % 7 - 4)
+    return mask
 
 
+@lru_cache(maxsize=4_096)
+def _days_of_week(weekdays: frozenset[DayOfWeek], length: int, first_weekday: int) -> int:
+    """Give the days (bit n: day n) that the day-of-week field allows in such a month."""
+    mask = 0
+    for item in weekdays:
+        weekday, place = item if isinstance(item, tuple) else (item, 0)
+        first = (weekday - first_weekday) % 7 + 1
+        if place == LAST_DAY:
+            mask |= 1 << first + (length - first) // 7 * 7
+        else:
+            for number, day in enumerate(range(first, length + 1, 7), start=1):
+                if place in (0, number):
+                    mask |= 1 << day
+    return mask
+
+
+@lru_cache(maxsize=512)
 def _steps(values: tuple[int, ...], size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Tabulate, for each value, the next and the previous allowed one (-1: none).
 

@@ -152,7 +152,9 @@ def _is_day(expression: str, day: int) -> bool:
         if term.endswith("L"):
             week_matches |= at.isoweekday() % 7 == int(term[:-1]) % 7 and at.day + 7 > length
         elif place:
-            week_matches |= at.isoweekday() % 7 in _numbers(name, 0, 7) and (at.day - 1) // 7 + 1 == int(place)
+            week_matches |= at.isoweekday() % 7 in _numbers(name, 0, 7) and (at.day - 1) // 7 + 1 == int(
+                place
+            )
         else:
             week_matches |= bool({at.isoweekday(), at.isoweekday() % 7} & _numbers(term, 0, 7))
     if of_month.startswith("*") or of_week.startswith("*"):
@@ -205,7 +207,10 @@ def differences(table: Table, zone: str, expression: str, margin: int = 2 * 1440
 def two_years(zone: str) -> Iterator[tuple[int, int]]:
     """Give the two years of a zone, in unix minutes, with a margin."""
     year = ZONES[zone]
-    yield _minute(datetime(year, 1, 1, tzinfo=UTC)) - 2880, _minute(datetime(year + 2, 1, 1, tzinfo=UTC)) + 2880
+    yield (
+        _minute(datetime(year, 1, 1, tzinfo=UTC)) - 2880,
+        _minute(datetime(year + 2, 1, 1, tzinfo=UTC)) + 2880,
+    )
 
 
 def around_changes(zone: str) -> Iterator[tuple[int, int]]:
