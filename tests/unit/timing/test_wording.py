@@ -40,6 +40,7 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
         ("*/15 9-17 * * 1-5", "Every 15 minutes from 09:00 to 17:45, every weekday"),
         ("0 9-17 * * *", "Every hour from 09:00 to 17:00"),
         ("*/5 1,3 * * 2", "Every 5 minutes of hours 1 and 3, every Tuesday"),
+        ("5,10 1,3,5,7 * * *", "Every day at 01:05, 01:10, 03:05, 03:10, 05:05, 05:10, 07:05 and 07:10"),
         ("1,2,4 1,3,4 * * *", "At minutes 1, 2 and 4 of hours 1, 3 and 4"),
         ("0 0 * * *", "Every day at 00:00"),
         ("0 7 * * 1-5", "Every weekday at 07:00"),
