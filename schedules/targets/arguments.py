@@ -9,6 +9,34 @@ from typing import Any
 from schedules.targets.errors import ArgumentsError
 
 
+class _Written(str):
+    """An annotation as its author wrote it: postponed annotations would be shown in quotes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def signature_text(func: Callable[..., Any]) -> str:
+    """Return the parameters of `func` as written, `(user_id: int, *, full: bool = False) -> int`."""
+    try:
+        signature = inspect.signature(func)
+    except (TypeError, ValueError):
+        return "(…)"
+    parameters = [
+        parameter.replace(annotation=_written(parameter.annotation))
+        for parameter in signature.parameters.values()
+    ]
+    return str(
+        signature.replace(parameters=parameters, return_annotation=_written(signature.return_annotation))
+    )
+
+
+def _written(annotation: Any) -> Any:
+    return _Written(annotation) if isinstance(annotation, str) else annotation
+
+
 def check_arguments(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     """Raise `ArgumentsError` unless `func(*args, **kwargs)` fits its signature.
 
@@ -25,7 +53,8 @@ def check_arguments(func: Callable[..., Any], args: Sequence[Any], kwargs: Mappi
         text = str(error)
         in_args = "positional arguments" in text or ("missing" in text and "keyword-only" not in text)
         raise ArgumentsError(
-            f"{getattr(func, '__name__', func)} does not take these arguments: {text}. It takes {signature}.",
+            f"{getattr(func, '__name__', func)} does not take these arguments: {text}. "
+            f"It takes {signature_text(func)}.",
             where="args" if in_args else "kwargs",
         ) from None
     check = getattr(func, "check_arguments", None)

@@ -16,6 +16,7 @@ from django.utils.module_loading import module_has_submodule
 
 from schedules.conf import conf
 from schedules.targets import rules
+from schedules.targets.arguments import signature_text
 from schedules.targets.errors import TargetError, TargetNotFoundError
 from schedules.targets.marks import Mark, mark_of, marked_paths
 
@@ -143,15 +144,11 @@ def _add(found: dict[str, Target], path: str) -> None:
 def _target(path: str, func: Callable[..., Any]) -> Target:
     mark = mark_of(func) or Mark()
     doc = inspect.getdoc(func) or ""
-    try:
-        signature_text = str(inspect.signature(func))
-    except (TypeError, ValueError):
-        signature_text = "(…)"
     return Target(
         path=path,
         func=func,
         label=mark.label or path,
         queue=mark.queue,
         doc=" ".join(doc.split("\n\n", 1)[0].split()),
-        signature_text=signature_text,
+        signature_text=signature_text(func),
     )

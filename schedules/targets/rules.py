@@ -175,13 +175,16 @@ def _allowed_text() -> str:
 
 
 def names_hint(module: ModuleType) -> str:
-    names = sorted(
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, FunctionType)
-        and value.__module__ == module.__name__
-        and not name.startswith("_")
-    )
+    """Name the functions that the path may have meant."""
+    names = []
+    for name, value in sorted(vars(module).items()):
+        if isinstance(value, FunctionType) and not name.startswith("_"):
+            try:
+                check_kind(name, value)
+                check_home(name, module, name, value)
+            except TargetNotAllowedError:
+                continue
+            names.append(name)
     return f" It has: {', '.join(names[:10])}." if names else ""
 
 
