@@ -9,7 +9,8 @@ from typing import Any, cast
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connections, models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Cast, StrIndex
 from django.utils import timezone as clock
 from django.utils.translation import gettext_lazy as _
 
@@ -44,7 +45,9 @@ class ScheduleQuerySet(models.QuerySet["Schedule"]):
         """Those with exactly this tag."""
         if self.db_vendor == "postgresql":
             return self.filter(tags__contains=[tag])
-        return self.filter(tags__icontains=validators.json_text(tag))
+        # SQLite has no containment of JSON, and its LIKE takes "Shop" for "shop".
+        place = StrIndex(Cast("tags", models.TextField()), Value(validators.json_text(tag)))
+        return self.alias(_tag_place=place).filter(_tag_place__gt=0)
 
     @property
     def db_vendor(self) -> str:
