@@ -23,36 +23,36 @@ help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: venv ## Set up and run the product: web server, scheduler, worker, Redis (PORT=8000)
-	@exec $(PY) -m scheduler_project.run
+	@exec "$(PY)" -m scheduler_project.run
 
 test: venv-dev ## Set up and run all tests (ARGS="-k name", JOBS=2)
-	@$(PY) -m pytest -n $(JOBS) $(ARGS)
+	@"$(PY)" -m pytest -n $(JOBS) $(ARGS)
 
 check: venv-dev ## Format, lint, types, floors, migrations, security
-	$(PY) -m ruff format --check .
-	$(PY) -m ruff check .
-	$(PY) -m mypy
-	$(PY) -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
-	$(PY) -W error::DeprecationWarning manage.py check
-	$(PY) manage.py makemigrations --check --dry-run
-	$(PY) -m bandit --quiet --recursive --configfile pyproject.toml schedules scheduler_project
-	$(PY) .ci/audit.py requirements.txt
+	"$(PY)" -m ruff format --check .
+	"$(PY)" -m ruff check .
+	"$(PY)" -m mypy
+	"$(PY)" -c "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
+	"$(PY)" -W error::DeprecationWarning manage.py check
+	"$(PY)" manage.py makemigrations --check --dry-run
+	"$(PY)" -m bandit --quiet --recursive --configfile pyproject.toml schedules scheduler_project
+	"$(PY)" .ci/audit.py requirements.txt
 
 fix: venv-dev ## Format, and mend what the linter can mend
-	$(PY) -m ruff format .
-	$(PY) -m ruff check --fix .
+	"$(PY)" -m ruff format .
+	"$(PY)" -m ruff check --fix .
 
 chaos: venv-dev ## The long form of the chaos tests: kills, hangs, flushes, cuts; counts what was lost (CYCLES=...)
 	@test -d tests/chaos || { echo "There is no tests/chaos here."; exit 1; }
-	@$(PY) -m pytest tests/chaos -m chaos -s --timeout 0 $(ARGS)
+	@"$(PY)" -m pytest tests/chaos -m chaos -s --timeout 0 $(ARGS)
 
 bench: venv-dev ## Measure, with the rivals in the same run
 	@test -f benchmarks/__main__.py || { echo "There is no benchmarks/ here."; exit 1; }
-	@$(PY) -m benchmarks $(ARGS)
+	@"$(PY)" -m benchmarks $(ARGS)
 
 screenshots: venv-dev ## Make the pictures of the docs (needs Chromium)
 	@test -f tests/browser/screenshots.py || { echo "There is no tests/browser/screenshots.py here."; exit 1; }
-	@$(PY) -m pytest tests/browser/screenshots.py $(ARGS)
+	@"$(PY)" -m pytest tests/browser/screenshots.py $(ARGS)
 
 clean: ## Remove what can be made again; the data under var/ stays
 	rm -rf .venv staticfiles test-results .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -130,6 +130,15 @@ RQ = {
 }
 RQ_SHOW_ADMIN_LINK = True
 
+# Job endpoints remember here what was delivered; all web processes must see the same.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": which_redis.cache_url(),
+        "KEY_PREFIX": "schedules-cache",
+    }
+}
+
 # --- Schedules: what the environment sets; the defaults are in schedules/conf.py ----------------------------
 
 _DAY = 86_400
@@ -137,6 +146,7 @@ for _name, _minimum, _maximum in (
     ("SCHEDULES_MISFIRE_THRESHOLD", 0, 365 * _DAY),
     ("SCHEDULES_MAX_CATCHUP", 1, 100_000),
     ("SCHEDULES_RECONCILE_SECONDS", 1, _DAY),
+    ("SCHEDULES_GRACE", 1, 365 * _DAY),
     ("SCHEDULES_KEEP_DAYS", 1, 36_500),
     ("SCHEDULES_KEEP_RUNS", 1, 100_000_000),
 ):
@@ -145,8 +155,13 @@ for _name, _minimum, _maximum in (
 for _name in ("SCHEDULES_ALLOWED_TARGETS", "SCHEDULES_HTTP_ALLOWED", "SCHEDULES_SIGNING_KEYS"):
     if env.is_set(_name):
         globals()[_name] = tuple(env.words(_name))
-if env.is_set("SCHEDULES_NOTIFY_URL"):
-    SCHEDULES_NOTIFY_URL = env.url("SCHEDULES_NOTIFY_URL", default="", schemes=("http", "https"))
+for _name in ("SCHEDULES_NOTIFY_URL", "SCHEDULES_HTTP_PROXY"):
+    if env.is_set(_name):
+        globals()[_name] = env.url(_name, default="", schemes=("http", "https"))
+if env.is_set("SCHEDULES_HTTP_CA_BUNDLE"):
+    SCHEDULES_HTTP_CA_BUNDLE = env.text("SCHEDULES_HTTP_CA_BUNDLE", default="")
+if env.is_set("SCHEDULES_FREE_TARGETS"):
+    SCHEDULES_FREE_TARGETS = env.flag("SCHEDULES_FREE_TARGETS", default=False)
 
 # --- Language, time, files ----------------------------------------------------------------------------------
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
-
-from scheduler_project.jobs_api import breaking_news
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
-    path("v1/jobs/breaking-news", breaking_news, name="breaking-news"),
+    path("v1/jobs/", include("schedules.router.urls")),
 ]

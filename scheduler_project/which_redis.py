@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 
@@ -15,6 +15,7 @@ from scheduler_project import embedded_redis, env
 from scheduler_project.paths import VAR_DIR
 
 PATIENCE = 60  # seconds
+SCHEMES = ("redis", "rediss", "unix")
 
 
 def is_embedded() -> bool:
@@ -27,8 +28,19 @@ def url() -> str:
     return env.url(
         "REDIS_URL",
         default=embedded_redis.url(VAR_DIR / "redis"),
-        schemes=("redis", "rediss", "unix"),
+        schemes=SCHEMES,
     )
+
+
+def cache_url() -> str:
+    """Return CACHE_URL, else the next database of the same server: to clear a cache is to flush its database."""
+    parts = urlsplit(url())
+    if parts.scheme == "unix":
+        number = int(dict(parse_qsl(parts.query)).get("db", 0))
+        beside = parts._replace(query=urlencode({**dict(parse_qsl(parts.query)), "db": number + 1}))
+    else:
+        beside = parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}")
+    return env.url("CACHE_URL", default=beside.geturl(), schemes=SCHEMES)
 
 
 def away() -> str:

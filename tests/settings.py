@@ -36,6 +36,7 @@ for _name in (
     "TIME_ZONE",
     "EMAIL_HOST",
     "LOG_LEVEL",
+    "CACHE_URL",
 ):
     os.environ.pop(_name, None)
 # In the environment, so that the processes which tests start see the same.
@@ -50,11 +51,11 @@ from scheduler_project.settings import DATABASES  # noqa: E402
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, as in life: with SQLite in memory, threads and processes could not share it.
     DATABASES["default"]["TEST"] = {"NAME": TEST_DIR / "test.sqlite3"}
-PASSWORD_HASHERS = [
-    "django.contrib.auth.hashers.MD5PasswordHasher"
-]  # the slow ones cost most of a test's time
+# The slow ones cost most of a test's time.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

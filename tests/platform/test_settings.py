@@ -74,6 +74,19 @@ def test_all_queues_share_one_connection(tmp_path: Path) -> None:
     assert list(queues.values()) == [{"URL": "redis://r.example:6379/3", "DEFAULT_TIMEOUT": 180}] * 3
 
 
+@pytest.mark.parametrize(
+    "redis, cache",
+    [
+        ("redis://u:p@r.example:6379", "redis://u:p@r.example:6379/1"),
+        ("rediss://r.example/3", "rediss://r.example/4"),
+        ("unix:///a%20b/redis.sock?db=2", "unix:///a%20b/redis.sock?db=3"),
+    ],
+)
+def test_the_cache_is_in_another_database_than_the_queues(tmp_path: Path, redis: str, cache: str) -> None:
+    shown = settings_of("CACHES", VAR_DIR=str(tmp_path), REDIS_URL=redis)
+    assert shown["CACHES"]["default"]["LOCATION"] == cache  # type: ignore[index]
+
+
 def test_with_debug_off_cookies_and_transport_are_secured() -> None:
     shown = settings_of(
         *("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS"),
