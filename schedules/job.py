@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from schedules.http.answers import is_retryable
 from schedules.http.caller import current_caller
-from schedules.http.errors import HttpJobError, PermanentHttpError, RetryableHttpError
+from schedules.http.errors import HttpJobError, InvalidRequestError, PermanentHttpError, RetryableHttpError
 from schedules.http.request import HttpRequest, validate_request
 from schedules.http.send import HttpResult, send
 from schedules.http.texts import one_line
@@ -75,6 +76,19 @@ def job_request(
     return summary(result)
 
 
+def validate_arguments(*, args: Sequence[Any], kwargs: Mapping[str, Any]) -> HttpRequest:
+    """Return the request that a schedule of `job_request` with these arguments makes.
+
+    For where a schedule is saved. Raises `InvalidRequestError` or `AddressRefusedError`: a sentence for the user.
+    """
+    try:
+        given = _SIGNATURE.bind(*args, **kwargs)
+    except TypeError as error:
+        names = ", ".join(_SIGNATURE.parameters)
+        raise InvalidRequestError(f"job_request: {error}; its arguments are {names}.") from None
+    return validate_request(**given.arguments)
+
+
 def summary(result: HttpResult) -> dict[str, Any]:
     """Return what is kept of an answer: short, JSON-able, without secrets."""
     kept = {
@@ -98,3 +112,6 @@ def _unsuccessful(request: HttpRequest, result: HttpResult) -> HttpJobError:
     if is_retryable(result.status):
         return RetryableHttpError(text, status=result.status, retry_after=result.retry_after)
     return PermanentHttpError(text, status=result.status)
+
+
+_SIGNATURE: Final = inspect.signature(job_request)

@@ -28,6 +28,8 @@ class Caller:
     schedule_name: str = ""
     scheduled_for: datetime | None = None
     attempt: int = 1
+    repeated: bool = False
+    """The job ran before, whether or not the number of the attempt is known."""
 
     def headers(self) -> dict[str, str]:
         """Return the headers that tell of the job, and a fresh W3C `traceparent`."""
@@ -72,6 +74,8 @@ def current_caller() -> Caller:
         schedule_name=str(getattr(job, "schedule_name", None) or ""),
         scheduled_for=known_slot if isinstance(known_slot, datetime) else slot,
         attempt=attempt if isinstance(attempt, int) else (getattr(job, "number_of_retries", None) or 0) + 1,
+        # RQ itself does not count the retries after an exception; it only leaves the end of the run before.
+        repeated=getattr(job, "ended_at", None) is not None,
     )
 
 

@@ -18,7 +18,13 @@ from schedules.http.allowed import Rule
 from schedules.http.answers import retry_after
 from schedules.http.caller import Caller, current_caller
 from schedules.http.deadline import Deadline
-from schedules.http.errors import DeadlineError, PermanentHttpError, UnreachableError, UrlRefusedError
+from schedules.http.errors import (
+    DeadlineError,
+    HttpJobError,
+    PermanentHttpError,
+    UnreachableError,
+    UrlRefusedError,
+)
 from schedules.http.failures import NETWORK_ERRORS, reason_for
 from schedules.http.named_secrets import Scrubber, resolve
 from schedules.http.request import HttpRequest, check_url, validate_request
@@ -87,21 +93,26 @@ def send(
 ) -> HttpResult:
     """Send a checked request; see `send_request`."""
     headers, scrubber, secret_names = resolve(request.headers, environ)
-    started = time.monotonic()
-    with Deadline(request.timeout) as deadline:
-        hop = _Hop(
-            method=request.method, url=request.url, rule=request.rule, headers=headers, body=request.body
+    first = _Hop(
+        method=request.method, url=request.url, rule=request.rule, headers=headers, body=request.body
+    )
+    try:
+        return _exchange(
+            request,
+            first,
+            caller=caller,
+            allowed=allowed,
+            resolver=resolver,
+            clock=clock,
+            scrubber=scrubber,
+            secret_names=secret_names,
         )
-        for _ in range(MAX_REDIRECTS + 1):
-            response = _open(hop, caller=caller, deadline=deadline, resolver=resolver, clock=clock)
-            with response:
-                if not (request.follow_redirects and response.status_code in _REDIRECTS):
-                    return _read(response, request, hop, deadline, scrubber, started, clock)
-                location = response.headers.get("Location", "")
-                if not location:
-                    return _read(response, request, hop, deadline, scrubber, started, clock)
-            hop = _next_hop(hop, response.status_code, location, allowed=allowed, secret_names=secret_names)
-    raise PermanentHttpError(f"{request.url.shown} redirected more than {MAX_REDIRECTS} times.")
+    except HttpJobError as error:
+        # A redirect, for one, can repeat a secret in its address, which is then the text of a refusal.
+        text = scrubber.scrub(str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text, status=error.status, retry_after=error.retry_after) from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +124,30 @@ class _Hop:
     rule: Rule
     headers: dict[str, str]
     body: bytes | None
+
+
+def _exchange(
+    request: HttpRequest,
+    hop: _Hop,
+    *,
+    caller: Caller,
+    allowed: Sequence[str] | None,
+    resolver: Resolver,
+    clock: Callable[[], float],
+    scrubber: Scrubber,
+    secret_names: frozenset[str],
+) -> HttpResult:
+    started = time.monotonic()
+    with Deadline(request.timeout) as deadline:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = _open(hop, caller=caller, deadline=deadline, resolver=resolver, clock=clock)
+            with response:
+                location = response.headers.get("Location", "")
+                followed = request.follow_redirects and response.status_code in _REDIRECTS and location
+                if not followed:
+                    return _read(response, request, hop, deadline, scrubber, started, clock)
+            hop = _next_hop(hop, response.status_code, location, allowed=allowed, secret_names=secret_names)
+    raise PermanentHttpError(f"{request.url.shown} redirected more than {MAX_REDIRECTS} times.")
 
 
 def _open(
@@ -152,7 +187,7 @@ def _signature(hop: _Hop, caller: Caller, clock: Callable[[], float]) -> dict[st
     keys = signing_keys()
     if not keys or not hop.rule.literal:
         return {}
-    if caller.attempt > 1:
+    if caller.repeated or caller.attempt > 1:
         # The id is the same on every attempt, as the specification wants it. So two attempts within one
         # second would carry the same signature, and the second would be refused as a replay: wait.
         time.sleep(1 - clock() % 1)
@@ -217,7 +252,7 @@ def _read(
         size=len(content),
         truncated=truncated,
         milliseconds=round((time.monotonic() - started) * 1000),
-        url=hop.url.shown,
+        url=scrubber.scrub(hop.url.shown),
         retry_after=retry_after(
             [value for name, value in response.raw.headers.items() if name.lower() == "retry-after"],
             now=datetime.fromtimestamp(clock(), tz=UTC),

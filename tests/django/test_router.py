@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.db import connection, connections
 from django.http import HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import include, path
 
 from schedules.http.signing import sign
 from schedules.router import Delivery, EndpointError, endpoints, job_endpoint, views
+from schedules.router.store import CacheStore, Running, fingerprint
 
 KEY, NEW_KEY, STRANGE_KEY = ("whsec_" + letter * 32 for letter in "ABC")
 SCHEDULE = "0b8e6a52-9d0e-4f0e-8c62-6a6c8c4e1a11"
@@ -177,6 +182,36 @@ def test_a_large_body_is_413_before_it_is_read(runs: list[object]) -> None:
     assert deliver(body=body, headers=signed(body, key="job-2")).status_code == 413
     assert deliver(headers=signed(key="job-3"), CONTENT_LENGTH="9" * 5000).status_code == 413
     assert len(runs) == 1
+
+
+def test_of_a_body_without_a_length_no_more_than_the_limit_is_read(runs: list[object], rf) -> None:
+    stream = io.BytesIO(b" " * 100_000)
+    request = rf.post("/v1/jobs/news", b"", content_type="application/json")
+    request.META["CONTENT_LENGTH"] = ""
+    request._stream = stream
+    assert views.job_view(request, "news").status_code == 413
+    assert stream.tell() == 1001
+
+
+@pytest.mark.django_db(transaction=True)
+def test_with_atomic_requests_the_function_is_in_a_transaction_and_the_claim_is_not(monkeypatch) -> None:
+    """A claim within the transaction of a database cache would be seen by others only after the run."""
+    monkeypatch.setitem(connections.settings["default"], "ATOMIC_REQUESTS", True)
+    seen: list[tuple[str, bool]] = []
+    claim = CacheStore.claim
+
+    def spy(self: CacheStore, *arguments: Any, **options: Any) -> object:
+        seen.append(("claim", connection.in_atomic_block))
+        return claim(self, *arguments, **options)
+
+    monkeypatch.setattr(CacheStore, "claim", spy)
+
+    @job_endpoint("atomic")
+    def atomic() -> None:
+        seen.append(("function", connection.in_atomic_block))
+
+    assert deliver("atomic").status_code == 200
+    assert seen == [("claim", False), ("function", True)]
 
 
 @pytest.mark.parametrize(
@@ -354,8 +389,6 @@ def test_a_second_delivery_does_not_wait_for_ever(monkeypatch) -> None:
 
 
 def test_a_claim_of_a_dead_process_lapses(runs: list[object]) -> None:
-    from schedules.router.store import CacheStore, fingerprint
-
     store, mark = CacheStore(), fingerprint("news", b"{}")
     assert store.claim("job-1", token="dead", mark=mark, seconds=1) is None
     assert deliver().status_code == 200  # waits until the claim is over
@@ -363,8 +396,6 @@ def test_a_claim_of_a_dead_process_lapses(runs: list[object]) -> None:
 
 
 def test_a_claim_of_others_is_not_given_up() -> None:
-    from schedules.router.store import CacheStore, Running
-
     store = CacheStore()
     assert store.claim("k", token="mine", mark="m", seconds=60) is None
     store.give_up("k", token="other")
@@ -383,8 +414,6 @@ def test_a_long_answer_is_given_in_short_the_second_time() -> None:
 
 
 def test_nothing_runs_while_the_cache_is_away(runs: list[object], monkeypatch, caplog) -> None:
-    from django.core.cache.backends.locmem import LocMemCache
-
     def away(*arguments: object, **options: object) -> bool:
         raise ConnectionError("redis://:hunter2@cache is away")
 

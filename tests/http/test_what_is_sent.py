@@ -29,7 +29,7 @@ from schedules.http.caller import Caller
 from schedules.http.named_secrets import MASK, Scrubber
 from schedules.job import job_request
 from tests.http.conftest import KEY, OTHER_KEY
-from tests.http.misbehaving import MisbehavingServer
+from tests.http.misbehaving import MisbehavingServer, answer, misbehaving
 
 SCHEDULE = "0b8e6a52-9d0e-4f0e-8c62-6a6c8c4e1a11"
 SLOT = datetime(2026, 3, 1, 6, 30, tzinfo=UTC)
@@ -317,8 +317,6 @@ def test_a_secret_is_recognised_however_an_answer_spells_it() -> None:
 def test_secrets_and_signatures_stay_at_their_origin_when_a_redirect_leaves_it(
     server: MisbehavingServer, settings
 ) -> None:
-    from tests.http.misbehaving import answer, misbehaving
-
     with misbehaving() as elsewhere:
         settings.SCHEDULES_HTTP_ALLOWED = [f"{server.base}/", f"{elsewhere.base}/"]
         server.scripts["/leave"] = answer("307 Temporary Redirect", b"", f"Location: {elsewhere.base}/ok")
@@ -330,6 +328,27 @@ def test_secrets_and_signatures_stay_at_their_origin_when_a_redirect_leaves_it(
         assert "authorization" in server.received[0].headers
         assert "authorization" not in elsewhere.received[0].headers
         assert elsewhere.received[0].headers["x-team"] == "news"
+
+
+@pytest.mark.usefixtures("_secrets")
+def test_a_redirect_that_repeats_a_secret_does_not_tell_it(server: MisbehavingServer, settings) -> None:
+    settings.SCHEDULES_HTTP_ALLOWED = [f"{server.base}/in/"]
+
+    def to(place: str) -> None:
+        server.scripts["/in/leave"] = lambda sock, request: answer(
+            "302 Found", b"", "Location: " + place + request.headers["authorization"].removeprefix("Bearer ")
+        )(sock, request)
+
+    for place, status in (("/out/", None), ("ftp:/", None), ("/in/", 404)):
+        to(place)
+        with pytest.raises(PermanentHttpError) as failure:
+            job_request(
+                f"{server.base}/in/leave",
+                headers={"Authorization": "Bearer secret:LONG"},
+                follow_redirects=True,
+            )
+        assert failure.value.status == status
+        assert "long-and" not in "".join(traceback.format_exception(failure.value))
 
 
 @pytest.mark.usefixtures("_secrets")

@@ -10,6 +10,7 @@ import pytest
 from schedules.http import InvalidRequestError, PermanentHttpError, RetryableHttpError, validate_request
 from schedules.http.answers import SuccessCodes, is_retryable, retry_after
 from schedules.http.request import HttpRequest
+from schedules.job import validate_arguments
 
 ALLOWED = ["https://api.example.com/v1/jobs/"]
 URL = "https://api.example.com/v1/jobs/news"
@@ -126,6 +127,20 @@ def test_a_credential_that_is_written_out_is_refused_and_not_repeated(name: str)
 )
 def test_a_credential_that_is_named_is_kept_as_its_name(value: str) -> None:
     assert check(headers={"Authorization": value}).headers == {"Authorization": value}
+
+
+def test_the_arguments_of_a_schedule_are_checked_as_the_function_takes_them(settings) -> None:
+    settings.SCHEDULES_HTTP_ALLOWED = ALLOWED
+    assert validate_arguments(args=[URL, "PUT"], kwargs={"json": {}}).method == "PUT"
+    for args, kwargs, reason in (
+        ([], {}, "missing a required argument: 'url'; its arguments are url, method"),
+        ([URL], {"verify": False}, "unexpected keyword argument 'verify'"),
+        ([URL], {"url": URL}, "multiple values"),
+        ([URL], {"allowed": ["https://*"]}, "unexpected keyword argument 'allowed'"),
+        (["http://evil.example/"], {}, "is not allowed"),
+    ):
+        with pytest.raises(InvalidRequestError, match=reason):
+            validate_arguments(args=args, kwargs=kwargs)  # type: ignore[arg-type]
 
 
 def test_success_codes_are_statuses_and_classes() -> None:
