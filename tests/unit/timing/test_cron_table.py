@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (rows of tables)
 """A table of nights: zone, expression, moment, and the slots that follow, with their offsets."""
 
 from __future__ import annotations

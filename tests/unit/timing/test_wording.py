@@ -1,4 +1,3 @@
-# ruff: noqa: E501 (rows of tables)
 """What an operator reads: right for everything that is accepted."""
 
 from __future__ import annotations
