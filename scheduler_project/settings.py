@@ -134,7 +134,7 @@ RQ_SHOW_ADMIN_LINK = True
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": which_redis.cache_url(),
+        "LOCATION": [which_redis.cache_url()],  # a text would be split at commas
         "KEY_PREFIX": "schedules-cache",
     }
 }

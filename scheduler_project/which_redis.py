@@ -36,11 +36,12 @@ def cache_url() -> str:
     """Return CACHE_URL, else the next database of the same server: to clear a cache is to flush its database."""
     parts = urlsplit(url())
     if parts.scheme == "unix":
-        number = int(dict(parse_qsl(parts.query)).get("db", 0))
-        beside = parts._replace(query=urlencode({**dict(parse_qsl(parts.query)), "db": number + 1}))
+        query = dict(parse_qsl(parts.query))
+        query["db"] = str(int(query.get("db", 0)) + 1)
+        beside = f"unix://{parts.netloc}{parts.path}?{urlencode(query)}"  # urlunsplit would drop the slashes
     else:
-        beside = parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}")
-    return env.url("CACHE_URL", default=beside.geturl(), schemes=SCHEMES)
+        beside = parts._replace(path=f"/{int(parts.path.strip('/') or 0) + 1}").geturl()
+    return env.url("CACHE_URL", default=beside, schemes=SCHEMES)
 
 
 def away() -> str:

@@ -84,7 +84,7 @@ def test_all_queues_share_one_connection(tmp_path: Path) -> None:
 )
 def test_the_cache_is_in_another_database_than_the_queues(tmp_path: Path, redis: str, cache: str) -> None:
     shown = settings_of("CACHES", VAR_DIR=str(tmp_path), REDIS_URL=redis)
-    assert shown["CACHES"]["default"]["LOCATION"] == cache  # type: ignore[index]
+    assert shown["CACHES"]["default"]["LOCATION"] == [cache]  # type: ignore[index]
 
 
 def test_with_debug_off_cookies_and_transport_are_secured() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management import call_command, get_commands
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError
 
@@ -22,8 +22,7 @@ class Command(BaseCommand):
             call_command("migrate", interactive=False, verbosity=0)
             create_admin()
             create_demo_schedules()
-            if "sync_schedules" in get_commands():
-                call_command("sync_schedules", verbosity=0)
+            call_command("sync_schedules", verbosity=0)
         except OperationalError as error:
             raise CommandError(f"The database cannot be used: {str(error).strip()}") from error
         except OSError as error:
