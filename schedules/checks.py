@@ -16,7 +16,9 @@ from django.db import DatabaseError, connections
 
 from schedules import environment
 from schedules.conf import ConfError, conf
+from schedules.http.allowed import RuleError, read_rule
 from schedules.models import Schedule
+from schedules.router.checks import check_router_cache
 from schedules.targets import broken_modules
 
 SETTINGS: Final = {
@@ -33,13 +35,18 @@ SETTINGS: Final = {
     "schedules.E011": "grace",
     "schedules.E012": "free_targets",
     "schedules.E013": "queues",
+    "schedules.E015": "http_proxy",
+    "schedules.E016": "http_ca_bundle",
+    "schedules.E017": "router_cache",
 }
 """Id of the check, and the property of `conf` that it asks."""
+
+register(check_router_cache)
 
 
 @register
 def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
-    """E001–E014: each setting can be used."""
+    """E001–E017: each setting can be used."""
     found: list[CheckMessage] = []
     for check_id, name in SETTINGS.items():
         try:
@@ -56,6 +63,23 @@ def check_settings(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any
                 id="schedules.E014",
             )
         )
+    return found
+
+
+@register
+def check_http_rules(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """E018: each entry of SCHEDULES_HTTP_ALLOWED can be read as the worker reads it; one bad entry stops them all."""
+    try:
+        entries = conf.http_allowed
+    except ConfError:
+        return []  # E007 and E010 tell of it
+    found: list[CheckMessage] = []
+    for entry in entries:
+        try:
+            read_rule(entry)
+        except RuleError as error:
+            hint = 'For example: SCHEDULES_HTTP_ALLOWED = [API_BASE_URL + "/v1/jobs/"]'
+            found.append(Error(str(error), hint=hint, id="schedules.E018"))
     return found
 
 

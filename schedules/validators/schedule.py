@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 
 from schedules import targets
 from schedules.conf import conf
+from schedules.http import AddressRefusedError, PermanentHttpError, UrlRefusedError
+from schedules.job import job_request, validate_arguments
 from schedules.validators.triggers import trigger_errors
 from schedules.validators.values import addresses_problems, json_problem, shown, tags_problems
 
@@ -101,7 +103,20 @@ def _target_errors(schedule: Any, *, adding: bool) -> Errors:
             targets.check_arguments(target.func, schedule.args, schedule.kwargs)
         except targets.ArgumentsError as error:
             errors[error.where] = [str(error)]
+    if not errors and target.func is job_request:
+        errors |= _request_errors(schedule)
     return errors
+
+
+def _request_errors(schedule: Any) -> Errors:
+    """Say what is wrong with an HTTP request, at the field that holds it."""
+    try:
+        validate_arguments(args=schedule.args, kwargs=schedule.kwargs)
+    except PermanentHttpError as error:
+        of_url = isinstance(error, UrlRefusedError | AddressRefusedError)
+        in_args = bool(schedule.args) and (of_url or not schedule.kwargs)
+        return {"args" if in_args else "kwargs": [str(error)]}
+    return {}
 
 
 def _argument_errors(schedule: Any) -> Errors:

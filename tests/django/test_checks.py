@@ -8,7 +8,14 @@ import pytest
 from django.core.checks import Error, Tags, Warning, run_checks
 from pytest_django import Settings
 
-from schedules.checks import SETTINGS, check_environment, check_job_modules, check_names, check_settings
+from schedules.checks import (
+    SETTINGS,
+    check_environment,
+    check_http_rules,
+    check_job_modules,
+    check_names,
+    check_settings,
+)
 from schedules.models import Schedule
 
 WRONG: dict[str, tuple[str, Any]] = {
@@ -26,6 +33,9 @@ WRONG: dict[str, tuple[str, Any]] = {
     "schedules.E012": ("SCHEDULES_FREE_TARGETS", "yes"),
     "schedules.E013": ("RQ_QUEUES", {}),
     "schedules.E014": ("USE_TZ", False),
+    "schedules.E015": ("SCHEDULES_HTTP_PROXY", "proxy:3128"),
+    "schedules.E016": ("SCHEDULES_HTTP_CA_BUNDLE", "/nowhere/ca.pem"),
+    "schedules.E017": ("SCHEDULES_ROUTER_CACHE", "elsewhere"),
 }
 
 
@@ -46,6 +56,17 @@ def test_a_wrong_setting_is_one_error_with_a_line_to_paste(settings: Settings, c
     assert message.id == check_id
     assert setting in message.msg
     assert f"{setting} = " in str(message.hint)
+
+
+def test_e018_an_entry_of_the_allowed_urls_that_the_worker_cannot_read(settings: Settings) -> None:
+    settings.SCHEDULES_HTTP_ALLOWED = ["https://*", "https://*.example.com/hooks/", "http://backend:8000/"]
+    assert check_http_rules() == []
+    settings.SCHEDULES_HTTP_ALLOWED = ["https://*", "https://hooks.*.example/", "https://127.1/"]
+    found = check_http_rules()
+    assert [message.id for message in found] == ["schedules.E018"] * 2
+    assert "https://hooks.*.example/" in found[0].msg
+    settings.SCHEDULES_HTTP_ALLOWED = "https://*"
+    assert check_http_rules() == []  # E007 tells of it
 
 
 def test_e020_an_interval_of_the_environment_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,3 +317,40 @@ class TestHow:
     )
     def test_a_value_out_of_range_is_told_with_the_range(self, field: str, value: Any, text: str) -> None:
         assert text in said_of(field, **{field: value})
+
+
+@pytest.mark.parametrize(
+    "field,args,kwargs,reason",
+    [
+        ("args", ["http://evil.example/v1/jobs/x"], {}, "lies under none of SCHEDULES_HTTP_ALLOWED"),
+        ("args", ["http://127.0.0.1:8000/v1/jobs/../admin"], {"json": {}}, "lies under none of"),
+        ("args", ["https://169.254.169.254/latest/"], {}, "metadata"),
+        ("args", ["http://127.0.0.1:8000/v1/jobs/x", "FETCH"], {}, "'FETCH' is not a method"),
+        ("kwargs", [], {"url": "http://evil.example/"}, "lies under none of"),
+        ("kwargs", ["http://127.0.0.1:8000/v1/jobs/x"], {"success": "ok"}, "'ok' is not a success code"),
+        (
+            "kwargs",
+            ["http://127.0.0.1:8000/v1/jobs/x"],
+            {"headers": {"Authorization": "Bearer hunter2"}},
+            "secret:NAME",
+        ),
+    ],
+)
+def test_an_http_request_that_may_not_be_sent_is_refused_at_its_field(
+    settings: Settings, field: str, args: list[Any], kwargs: dict[str, Any], reason: str
+) -> None:
+    settings.SCHEDULES_HTTP_ALLOWED = ["http://127.0.0.1:8000/v1/jobs/", "https://*"]
+    said = said_of(field, func="schedules.job.job_request", args=args, kwargs=kwargs)
+    assert reason in said
+    assert "hunter2" not in said
+
+
+def test_an_http_request_that_may_be_sent_is_saved_with_the_names_of_its_secrets(settings: Settings) -> None:
+    settings.SCHEDULES_HTTP_ALLOWED = ["http://127.0.0.1:8000/v1/jobs/"]
+    headers = {"Authorization": "Bearer secret:TOKEN"}
+    schedule = make(
+        func="schedules.job.job_request",
+        args=["http://127.0.0.1:8000/v1/jobs/news"],
+        kwargs={"headers": headers, "json": {"edition": 1}},
+    )
+    assert errors_of(schedule) == {}
