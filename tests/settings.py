@@ -46,7 +46,9 @@ os.environ["REDIS_URL"] = f"unix://{TEST_DIR}/redis/redis.sock?db=0"
 os.environ["DATABASE_URL"] = os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{TEST_DIR}/db.sqlite3"
 
 from scheduler_project.settings import *  # noqa: E402, F403
-from scheduler_project.settings import DATABASES  # noqa: E402
+from scheduler_project.settings import DATABASES, INSTALLED_APPS  # noqa: E402
+
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.shop"]  # one of each kind of function that somebody might schedule
 
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # A file, as in life: with SQLite in memory, threads and processes could not share it.

@@ -155,7 +155,7 @@ class ScheduleAdmin(ScheduleModelAdmin):
         if problem:
             self.message_user(
                 request,
-                gettext("%(name)s is saved and will not run. %(problem)s")
+                gettext("“%(name)s” is saved and will not run. %(problem)s")
                 % {"name": obj.name, "problem": problem},
                 messages.WARNING,
             )

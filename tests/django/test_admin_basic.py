@@ -20,12 +20,7 @@ LIST = "admin:schedules_schedule_changelist"
 ADD = "admin:schedules_schedule_add"
 CHANGE = "admin:schedules_schedule_change"
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shop")]
-
-
-@pytest.fixture
-def shop(settings: Settings) -> None:
-    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.shop"]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -133,7 +128,7 @@ class TestForm:
     ) -> None:
         response = admin_client.post(reverse(ADD), filled(interval="0"), follow=True)
         assert Schedule.objects.get().interval == 0
-        assert "orders is saved and will not run. The interval is 0" in response.content.decode()
+        assert "“orders” is saved and will not run. The interval is 0" in response.content.decode()
         assert "Not scheduled" in response.content.decode()
 
     def test_a_change_is_logged_with_its_fields(self, admin_client: Client, schedule: Schedule) -> None:

@@ -80,7 +80,6 @@ def test_e020_an_interval_of_the_environment_is_a_number(monkeypatch: pytest.Mon
 
 
 def test_w001_a_job_module_that_cannot_be_imported(settings: Settings) -> None:
-    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.shop"]
     assert check_job_modules() == []
     settings.SCHEDULES_ALLOWED_TARGETS = ["tests.shop.failing"]
     (message,) = check_job_modules()

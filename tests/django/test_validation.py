@@ -15,12 +15,7 @@ from schedules.validators import schedule_errors
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("shop")]
-
-
-@pytest.fixture
-def shop(settings: Settings) -> None:
-    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.shop"]
+pytestmark = pytest.mark.django_db
 
 
 def make(**fields: Any) -> Schedule:

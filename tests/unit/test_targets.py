@@ -12,13 +12,6 @@ from schedules import targets
 from schedules.targets import TargetNotAllowedError, TargetNotFoundError, resolve, schedulable
 from tests.shop import jobs, plain
 
-pytestmark = pytest.mark.usefixtures("shop")
-
-
-@pytest.fixture
-def shop(settings: Settings) -> None:
-    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "tests.shop"]
-
 
 @pytest.mark.parametrize(
     "path",
