@@ -8,51 +8,24 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import connections, models
-from django.db.models import F, Q, Value
-from django.db.models.functions import Cast, StrIndex
+from django.db import models
+from django.db.models import F
 from django.utils import timezone as clock
 from django.utils.translation import gettext_lazy as _
 
 from schedules import validators
-from schedules.conf import conf
 from schedules.environment import IntervalOverrideError, interval_override, variable_of
 from schedules.models.choices import Alarm, Kind, MisfirePolicy, OverlapPolicy, RunStatus
 from schedules.models.constraints import SCHEDULE_CONSTRAINTS
-from schedules.spec import OverlapPolicy as OverlapWord
-from schedules.spec import Plan, ScheduleSpec, backoff_intervals
-from schedules.timing import CronTrigger, IntervalTrigger, OnceTrigger, Policies, Trigger
-from schedules.timing import MisfirePolicy as MisfireWord
+from schedules.models.schedule_queries import ScheduleQuerySet
+from schedules.models.spec_of import spec_of, trigger_of
+from schedules.spec import ScheduleSpec
+from schedules.timing import Trigger
 
 
 def default_timezone() -> str:
     """Return the project's zone, for new rows."""
     return str(settings.TIME_ZONE)
-
-
-class ScheduleQuerySet(models.QuerySet["Schedule"]):
-    """Questions to the schedules."""
-
-    def wanted(self) -> ScheduleQuerySet:
-        """Those that Redis should hold, as far as the database can tell: see `Schedule.wanted`."""
-        return self.filter(enabled=True).exclude(paused_at__isnull=False, paused_until__isnull=True)
-
-    def paused(self, now: datetime) -> ScheduleQuerySet:
-        """Those that are paused at `now`."""
-        return self.filter(Q(paused_until__isnull=True) | Q(paused_until__gt=now), paused_at__isnull=False)
-
-    def tagged(self, tag: str) -> ScheduleQuerySet:
-        """Those with exactly this tag."""
-        if self.db_vendor == "postgresql":
-            return self.filter(tags__contains=[tag])
-        # SQLite has no containment of JSON, and its LIKE takes "Shop" for "shop".
-        place = StrIndex(Cast("tags", models.TextField()), Value(validators.json_text(tag)))
-        return self.alias(_tag_place=place).filter(_tag_place__gt=0)
-
-    @property
-    def db_vendor(self) -> str:
-        """The kind of database behind this query."""
-        return connections[self.db].vendor
 
 
 class Schedule(models.Model):
@@ -329,26 +302,7 @@ class Schedule(models.Model):
         Raises:
             ValueError: it is not scheduled, or what the row or the environment holds makes no trigger.
         """
-        problem = self.not_scheduled_because
-        if problem:
-            raise ValueError(f"The schedule {self.name!r} has no slots. {problem}")
-        if self.kind == Kind.CRON:
-            return CronTrigger(
-                expression=cast("str", self.cron),
-                timezone=self.timezone,
-                starts_at=self.starts_at,
-                ends_at=self.ends_at,
-            )
-        if self.kind == Kind.ONCE:
-            return OnceTrigger(
-                at=cast("datetime", self.run_at), starts_at=self.starts_at, ends_at=self.ends_at
-            )
-        return IntervalTrigger(
-            every=cast("int", self.interval_in_force),
-            anchor=self.starts_at or self.created_at,
-            starts_at=self.starts_at,
-            ends_at=self.ends_at,
-        )
+        return trigger_of(self)
 
     def to_spec(self) -> ScheduleSpec:
         """Return what the engine needs to know; the same row gives the same spec, whatever the time is.
@@ -358,36 +312,4 @@ class Schedule(models.Model):
         Raises:
             ValueError: see `trigger`; also for policies that a hand wrote past the validation.
         """
-        return ScheduleSpec(
-            id=str(self.pk),
-            name=self.name,
-            func=self.func,
-            args=tuple(self.args or ()),
-            kwargs=dict(self.kwargs or {}),
-            plan=Plan(
-                trigger=self.trigger(),
-                policies=Policies(
-                    misfire_policy=cast("MisfireWord", str(self.misfire_policy)),
-                    catchup_window=self.catchup_window,
-                    misfire_threshold=conf.misfire_threshold,
-                    max_catchup=conf.max_catchup,
-                ),
-                overlap_policy=cast("OverlapWord", str(self.overlap_policy)),
-                jitter=self.jitter,
-                max_runs=self.max_runs,
-                queue=self.queue,
-                paused_until=self._no_slot_up_to(),
-            ),
-            timeout=self.timeout,
-            result_ttl=self.result_ttl,
-            retry_max=self.retry_max,
-            retry_intervals=backoff_intervals(
-                retries=self.retry_max, minimum=self.retry_min_backoff, maximum=self.retry_max_backoff
-            ),
-            description=self.description,
-            source="row",
-        )
-
-    def _no_slot_up_to(self) -> datetime | None:
-        """The end of the present pause, or of the last one: no slot up to it is late or missed."""
-        return self.paused_until if self.paused_at is not None else self.resumed_at
+        return spec_of(self)
