@@ -122,6 +122,8 @@ def plan_from_wire(text: str | bytes) -> Plan:
         misfire_policy, catchup_window, misfire_threshold, max_catchup = wire["p"]
         if wire["o"] not in OVERLAP_POLICIES:
             raise WireError(f"Overlap policy {wire['o']!r} is not one of {', '.join(OVERLAP_POLICIES)}.")
+        if not isinstance(wire["q"], str):
+            raise WireError(f"The queue {wire['q']!r} is not a text.")
         paused_until = wire.get("u")
         return Plan(
             trigger=trigger_from_wire(wire["t"]),
@@ -132,17 +134,23 @@ def plan_from_wire(text: str | bytes) -> Plan:
                 max_catchup=max_catchup,
             ),
             overlap_policy=wire["o"],
-            jitter=int(wire.get("j", 0)),
-            max_runs=wire.get("m"),
-            queue=str(wire["q"]),
+            jitter=_count(wire.get("j", 0)),
+            max_runs=None if wire.get("m") is None else _count(wire["m"]),
+            queue=wire["q"],
             is_kept_when_over=bool(wire.get("k", 1)),
             paused_until=None if paused_until is None else datetime.fromtimestamp(paused_until, UTC),
         )
-    except (KeyError, TypeError, AttributeError, OverflowError, OSError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, WireError):
             raise
         detail = str(error) if isinstance(error, TimingError) else f"{type(error).__name__}: {error}"
         raise WireError(f"The plan cannot be read ({detail}).") from error
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise WireError(f"{value!r} is not a whole number of 0 or more.")
+    return value
 
 
 def digest(spec: ScheduleSpec) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,8 +27,11 @@ logger = logging.getLogger(__name__)
 BATCH: Final = 250
 """Entries per move. Measured: one call holds Redis for 1 to 3 ms."""
 
-CHANGED, NO_TEMPLATE, NO_QUEUE = -1, -2, -3
+CHANGED, NO_TEMPLATE, NO_QUEUE, REFUSED = -1, -2, -3, -4
 """Why a move did nothing, as the scripts say it."""
+
+_ID: Final = re.compile(rb"[A-Za-z0-9_-]+")
+"""What RQ accepts as the id of a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +123,12 @@ class Dispatcher:
             return []
         batch = "[" + ",".join([move.wire for move in moves]) + "]"
         results: list[int] = self._move(args=[batch, f"{now:.6f}", rq_time(now)])
-        for move, result in zip(moves, results, strict=True):
-            if result in (NO_TEMPLATE, NO_QUEUE):
+        for n, (move, result) in enumerate(zip(moves, results, strict=True)):
+            if isinstance(result, bytes):
+                results[n] = REFUSED
+                said = result.decode("utf-8", "replace")
+                self._set_aside(move.member, move.score, f"Redis cannot use a key of it ({said}).", now)
+            elif result in (NO_TEMPLATE, NO_QUEUE):
                 self._set_aside(move.member, move.score, _refusal(result, move.queue), now)
         return results
 
@@ -132,6 +140,7 @@ class Dispatcher:
         once: list[tuple[bytes, bytes, StockEntry]] = []
         for (member, score), row in zip(strangers, rows, strict=True):
             try:
+                _checked_id(member)
                 entry = self._read_stranger(score, row)
             except EngineError as error:
                 self._set_aside(member, score, str(error), now)
@@ -158,8 +167,11 @@ class Dispatcher:
     def _read_stranger(self, score: bytes, row: Sequence[bytes]) -> StockEntry:
         if row[0]:
             raise UnreadableEntryError(f"Redis cannot read its job ({row[0].decode('utf-8', 'replace')}).")
+        if row[2] and not row[2].startswith(b"stock:"):
+            # Its job is there for dashboards only: to take it for a one-off would run it without a slot.
+            raise UnreadableEntryError("Its plan is gone from Redis: deleted, evicted or overwritten.")
         return read_stock(
-            pair_up(row[2:]), has_payload=bool(row[1]), due=float(score), default_queue=self.default_queue
+            pair_up(row[3:]), has_payload=bool(row[1]), due=float(score), default_queue=self.default_queue
         )
 
     def _adopt_periodic(self, member: bytes, score: bytes, plan: Plan) -> None:
@@ -184,7 +196,7 @@ class Dispatcher:
 def _decided(member: bytes, score_text: bytes, wire: bytes, state_text: bytes, now: float) -> _Move:
     """Decide on one due entry, and say it as the move script reads it (see `lua/move.lua`)."""
     plan = plan_from_wire(wire)
-    schedule_id = member.decode()
+    schedule_id = _checked_id(member)
     text = state_text.decode()
     state = State.from_text(text)
     score = float(score_text)
@@ -206,6 +218,15 @@ def _decided(member: bytes, score_text: bytes, wire: bytes, state_text: bytes, n
         f'"{"-" if following is None else following}","{last}",{state.runs},{json.dumps(plan.queue)},'
         f'"{plan.overlap_policy}",{plan.max_runs or 0},{0 if plan.is_kept_when_over else 1},{slots},{missed}]',
     )
+
+
+def _checked_id(member: bytes) -> str:
+    """Return a member as text; one that RQ refuses as a job's id can be run by no worker."""
+    if not _ID.fullmatch(member):
+        raise UnreadableEntryError(
+            "Its id has other characters than the letters, digits, _ and - that RQ allows."
+        )
+    return member.decode()
 
 
 def _following_if_on_time(plan: Plan, slot: int, last_slot: int | None, moment: float) -> int | None:

@@ -135,12 +135,12 @@ class Entries:
         """Register what can be registered now; return what somebody else changed meanwhile."""
         now, states = self.read(list(specs))
         calls: list[list[Any]] = []
-        payloads: list[bytes] = []
+        raw: list[bytes] = []
         candidates: list[tuple[ScheduleSpec, Outcome]] = []
         for given, state in zip(specs.values(), states, strict=True):
             spec = _with_kept_anchor(given, state)
             fingerprint = digest(spec)
-            if state.digest == fingerprint and state.is_whole:
+            if state.digest == fingerprint and state.is_whole and state.plan == plan_to_wire(spec.plan):
                 outcomes.setdefault(spec.id, "kept")
                 continue
             known = progress.get(spec.id, Progress())
@@ -149,7 +149,6 @@ class Entries:
             calls.append(
                 [
                     spec.id,
-                    state.state_text,
                     following.to_text(),
                     plan_to_wire(spec.plan),
                     "" if slot is None else score_of(spec.id, slot, spec.plan.jitter),
@@ -159,11 +158,14 @@ class Entries:
                     events,
                 ]
             )
-            payloads.append(payload(spec.func, spec.args, spec.kwargs))
+            raw += [
+                payload(spec.func, spec.args, spec.kwargs),
+                state.state_text.encode("utf-8", "surrogateescape"),
+            ]
             candidates.append((spec, "changed" if state.plan else "added"))
         if not calls:
             return {}
-        results = self._register(args=[json.dumps(calls), f"{now:.6f}", *payloads])
+        results = self._register(args=[json.dumps(calls), f"{now:.6f}", *raw])
         conflicts: dict[str, ScheduleSpec] = {}
         for (spec, outcome), done in zip(candidates, results, strict=True):
             if done:
@@ -203,7 +205,7 @@ def missed_event(*, schedule_id: str, first: int, last: int, reason: str, plan: 
 
 def _state(schedule_id: str, index: bytes, plan: bytes, state: bytes, score: bytes, parts: int) -> EntryState:
     source, _, fingerprint = index.decode("utf-8", "replace").partition(":")
-    state_text = state.decode("utf-8", "replace")
+    state_text = state.decode("utf-8", "surrogateescape")
     try:
         progress = State.from_text(state_text)
     except EngineError:

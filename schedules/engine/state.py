@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
+from typing import Final
 
 from schedules.engine.errors import EngineError
+
+_FORM: Final = re.compile(
+    r"([0-9a-f]+) (-|-?[0-9]{1,12}) (-|-?[0-9]{1,12}) ([0-9]{1,15})(?: ([A-Za-z0-9_ -]*))?"
+)
+"""Strict, because the move script gets the text as it stands: nothing that was read may end a JSON text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +42,11 @@ class State:
         Raises:
             EngineError: it is none.
         """
-        try:
-            generation, slot, last_slot, runs, *active = text.split(" ", 4)
-            return cls(generation, _slot(slot), _slot(last_slot), int(runs), active[0] if active else "")
-        except ValueError as error:
-            raise EngineError(f"Its state is {text[:80]!r}, not 'generation slot last-slot runs'.") from error
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise EngineError(f"Its state is {text[:80]!r}, not 'generation slot last-slot runs'.")
+        generation, slot, last_slot, runs, active = found.groups("")
+        return cls(generation, _slot(slot), _slot(last_slot), int(runs), active)
 
 
 def new_generation() -> str:

@@ -28,9 +28,11 @@ logger = logging.getLogger(__name__)
 
 DATES: Final = ("created_at", "enqueued_at", "started_at", "ended_at", "last_heartbeat")
 NUMBERS: Final = (
-    *("result_ttl", "failure_ttl", "ttl", "retries_left", "number_of_retries"),
+    *("result_ttl", "failure_ttl", "ttl", "retries_left", "number_of_retries", "repeats_left"),
+    *("enqueue_at_front", "enqueue_at_front_on_retry", "allow_dependency_failures", "rate_limit_concurrency"),
     *("success_callback_timeout", "failure_callback_timeout", "stopped_callback_timeout"),
 )
+LISTS: Final = ("retry_intervals", "repeat_intervals", "dependency_ids")
 
 
 class UnreadableEntryError(EngineError):
@@ -131,6 +133,8 @@ def read_stock(
         _checked(name, texts.get(name), str_to_date_of)
     for name in NUMBERS:
         _checked(name, texts.get(name), int)
+    for name in LISTS:
+        _checked(name, texts.get(name), json.loads)
     _checked("timeout", texts.get("timeout"), float)
     _checked("status", texts.get("status"), JobStatus)
     queue = texts.get("origin") or default_queue

@@ -3,7 +3,8 @@
 -- ARGV: id, score, plan, slot, new generation, replace a plan that is there (0/1)
 local id = ARGV[1]
 if redis.call('ZSCORE', SCHEDULED, id) ~= ARGV[2] then return 0 end
-if ARGV[6] == '0' and redis.call('EXISTS', PLAN .. id) == 1 then return 0 end
+if ARGV[6] == '0' and text_at(PLAN .. id) then return 0 end
+mend(INDEX, 'hash')
 redis.call('COPY', JOB .. id, TEMPLATE .. id, 'REPLACE')
 redis.call('HDEL', TEMPLATE .. id, 'enqueued_at', 'started_at', 'ended_at', 'last_heartbeat', 'worker_name', 'result', 'exc_info')
 redis.call('HSET', TEMPLATE .. id, 'status', 'queued')

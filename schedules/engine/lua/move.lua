@@ -6,7 +6,7 @@
 --          missed events {json, ...}}
 -- State and score must still be as they were read; the state is one text, so that one comparison sees every change.
 -- Returns per move the number of jobs made, or why nothing was done: -1 changed meanwhile, -2 no template,
--- -3 the queue is not a list.
+-- -3 the queue is not a list, or what Redis said as a text when a key of this schedule alone is damaged.
 local moves = cjson.decode(ARGV[1])
 local at, stamp = ARGV[2], ARGV[3]
 local results, events, pushes, queue_names = {}, {}, {}, {}
@@ -46,9 +46,11 @@ local function json_text(text)
 end
 
 -- Make the job of the first slot; whether there is anything to make it from is known by that, at no extra cost.
-local copied
+local copied, fresh
 local function has_template(id, slot)
-    copied = redis.call('COPY', TEMPLATE .. id, JOB .. id .. '_' .. slot) == 1
+    local job_id = id .. '_' .. slot
+    copied = redis.call('COPY', TEMPLATE .. id, JOB .. job_id) == 1
+    if copied then fresh[1] = job_id end
     return copied or redis.call('TYPE', TEMPLATE .. id).ok == 'hash'
 end
 
@@ -94,7 +96,10 @@ local function admit_next(limit_key, active)
         local first = redis.call('ZPOPMIN', waiting)[1]
         if not first then return nil end
         local fields = redis.call('HMGET', JOB .. first, 'status', 'origin')
-        if fields[1] == 'rate_limited' and fields[2] then
+        if fields[1] == 'rate_limited' and fields[2] and not is_pushable(fields[2]) then
+            redis.call('ZADD', waiting, 0, first)
+            return nil
+        elseif fields[1] == 'rate_limited' and fields[2] then
             redis.call('HSET', JOB .. first, 'status', 'queued', 'enqueued_at', stamp)
             redis.call('ZADD', allowed, at, first)
             push(fields[2], first)
@@ -104,7 +109,7 @@ local function admit_next(limit_key, active)
     return nil
 end
 
-for i, move in ipairs(moves) do
+local function settle(i, move)
     local id = move[1]
     local runs, queue, policy, max_runs, slots = move[8], move[9], move[10], move[11], move[13]
     if scores[i] ~= move[2] or states[i] ~= move[3] then
@@ -130,6 +135,7 @@ for i, move in ipairs(moves) do
             local job = JOB .. job_id
             -- A job that is there already was dispatched before: it is neither made nor told twice.
             if n > 1 then copied = redis.call('COPY', TEMPLATE .. id, job) == 1 end
+            if n > 1 and copied then fresh[#fresh + 1] = job_id end
             local refusal = nil
             local hold = (policy == 'buffer_one' or policy == 'buffer_all' or policy == 'terminate_other')
             if max_runs > 0 and runs >= max_runs then
@@ -207,13 +213,35 @@ for i, move in ipairs(moves) do
             redis.call('DEL', JOB .. id)
             if move[12] == 1 then
                 redis.call('DEL', TEMPLATE .. id, PLAN .. id)
-                redis.call('HDEL', INDEX, id)
+                redis.pcall('HDEL', INDEX, id)
                 over[#over + 1] = names[i]
             end
         end
         results[i] = made
     end
 end
+
+-- What Redis refuses for one schedule (a key of its own is of the wrong type) undoes that schedule's part alone.
+for i, move in ipairs(moves) do
+    fresh = {}
+    local told = #events
+    local ok, problem = pcall(settle, i, move)
+    if not ok then
+        results[i] = type(problem) == 'table' and problem.err or tostring(problem)
+        -- Out of memory, read only, a fault of ours: no schedule is to blame.
+        if not string.find(results[i], 'WRONGTYPE', 1, true) then error(problem) end
+        for n = #events, told + 1, -1 do events[n] = nil end
+        for _, job_id in ipairs(fresh) do
+            redis.call('DEL', JOB .. job_id)
+            for _, list in pairs(pushes) do
+                for n = #list, 1, -1 do
+                    if list[n] == job_id then table.remove(list, n) end
+                end
+            end
+        end
+    end
+end
+if #queue_names > 0 then mend(QUEUES, 'set') end
 for _, queue in ipairs(queue_names) do
     if #pushes[queue] > 0 then
         redis.call('SADD', QUEUES, QUEUE .. queue)

@@ -4,6 +4,7 @@
 local moves = cjson.decode(ARGV[1])
 local at, stamp = ARGV[2], ARGV[3]
 local results, events = {}, {}
+mend(QUEUES, 'set')
 for i, move in ipairs(moves) do
     local id, score, queue = move[1], move[2], move[3]
     local kind = redis.call('TYPE', QUEUE .. queue).ok

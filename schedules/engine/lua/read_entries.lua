@@ -12,13 +12,14 @@ for i = 2, #ARGV do
     parts[#parts + 1] = redis.call('EXISTS', TEMPLATE .. id, JOB .. id)
 end
 local function filled(list, count)
+    if list.err then list = {} end
     for i = 1, count do list[i] = list[i] or '' end
     return list
 end
 return {
     seconds, microseconds,
-    filled(redis.call('HMGET', INDEX, unpack(ids)), #ids),
+    filled(redis.pcall('HMGET', INDEX, unpack(ids)), #ids),
     filled(redis.call('MGET', unpack(texts)), #texts),
-    filled(redis.call('ZMSCORE', SCHEDULED, unpack(ids)), #ids),
+    filled(redis.pcall('ZMSCORE', SCHEDULED, unpack(ids)), #ids),
     parts,
 }

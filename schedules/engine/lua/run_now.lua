@@ -9,7 +9,9 @@ local kind = redis.call('TYPE', QUEUE .. queue).ok
 if kind ~= 'list' and kind ~= 'none' then
     return redis.error_reply('WRONGTYPE queue ' .. queue .. ' is not a list')
 end
-redis.call('COPY', TEMPLATE .. id, job)
+-- The same call sent again, because its reply was lost, finds the job there.
+if redis.call('COPY', TEMPLATE .. id, job) == 0 then return 1 end
+mend(QUEUES, 'set')
 redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
 redis.call('SADD', QUEUES, QUEUE .. queue)
 redis.call('RPUSH', QUEUE .. queue, job_id)

@@ -3,6 +3,9 @@
 -- ARGV: keep (0/1), new generation, only this source or '', ids...
 -- Returns per id 1 if it was known.
 local results = {}
+mend(SCHEDULED, 'zset')
+mend(INDEX, 'hash')
+mend(QUARANTINE, 'hash')
 for i = 4, #ARGV do
     local id = ARGV[i]
     local index = redis.call('HGET', INDEX, id)
