@@ -106,7 +106,7 @@ def ours(server, count: int, kind: str) -> tuple[float, float, list[float]]:
     with pinging(server) as pings:
         time.sleep(0.2)
         began = time.perf_counter()
-        while scheduler.dispatcher.run_batch().due:
+        for _ in scheduler.dispatcher.run_backlog(lambda: False):
             pass
         dispatching = time.perf_counter() - began
     queued = client.llen("rq:queue:default")

@@ -6,10 +6,11 @@ import json
 import logging
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from redis import Redis
 
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 250
 """Entries per move. Measured: one call holds Redis for 1 to 3 ms."""
+
+PART: Final = 64
+"""Entries per move where it is about how late a job is, not about how many a second."""
 
 CHANGED, NO_TEMPLATE, NO_QUEUE, REFUSED = -1, -2, -3, -4
 """Why a move did nothing, as the scripts say it."""
@@ -55,8 +59,22 @@ class _Move:
 
     member: bytes
     score: bytes
-    queue: str
-    wire: str
+    kind: tuple[str, str, int, int]
+    """Queue, overlap policy, max runs (0: any number), whether it is forgotten when over."""
+    before: str
+    after: str
+    """The move as `lua/move.lua` reads it, without the number of its kind between the two."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Batch:
+    """What was read and decided, before it is moved."""
+
+    now: float
+    due: int
+    next_due: float | None
+    moves: list[_Move] = field(default_factory=list)
+    strangers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
 class Dispatcher:
@@ -90,17 +108,59 @@ class Dispatcher:
 
     def run_batch(self) -> Batch:
         """Read one batch of due members, oldest first, and dispatch it."""
-        seconds, microseconds, next_score, due, entries = self._read(args=[self.batch, self.clock.argument()])
+        batch = self._decide(self._read_due(0))
+        return self.send(batch)
+
+    def prepare(self, *, until: float) -> _Batch:
+        """Read and decide what is due up to a moment (unix seconds) that is still to come, for `send`."""
+        reply: list[Any] = self._read(args=[self.batch, f"{until:.6f}", 0])
+        return self._decide(reply)
+
+    def send(self, prepared: _Batch) -> Batch:
+        """Dispatch what was prepared. What was changed since then is left alone, and read again by the next batch.
+
+        In parts: the first jobs are in their queues while the last are still being moved.
+        """
+        results: list[Any] = []
+        for start in range(0, len(prepared.moves), PART):
+            results += self._send(replace(prepared, moves=prepared.moves[start : start + PART]))
+        return self._settled(prepared, results)
+
+    def run_backlog(self, is_stopping: Callable[[], bool]) -> Iterator[Batch]:
+        """Dispatch batch after batch until nothing is due; the next is decided while Redis executes the one before.
+
+        What the next batch is read behind is still in the set, for it was not moved yet. Should others move it at the
+        same moment, a few members are passed over, and are due again in the following batch.
+        """
+        with ThreadPoolExecutor(1, "move") as mover:
+            batch = self._decide(self._read_due(0))
+            while batch.due:
+                following = None if is_stopping() else self._read_due(batch.due)
+                sent = mover.submit(self._send, batch)
+                decided = None if following is None else self._decide(following)
+                yield self._settled(batch, sent.result())
+                if decided is None:
+                    return
+                # Nothing was due behind it; but meanwhile something may be, before it as well.
+                batch = decided if decided.due else self._decide(self._read_due(0))
+            yield self._settled(batch, [])
+
+    def _read_due(self, offset: int) -> list[Any]:
+        reply: list[Any] = self._read(args=[self.batch, self.clock.argument(), offset])
+        return reply
+
+    def _decide(self, reply: list[Any]) -> _Batch:
+        """Decide on every member that was read; what cannot be read is set aside at once."""
+        seconds, microseconds, next_score, due, entries = reply
         now = seconds + microseconds / 1_000_000
-        moves: list[_Move] = []
-        strangers: list[tuple[bytes, bytes]] = []
+        batch = _Batch(now=now, due=len(due) // 2, next_due=float(next_score) if next_score else None)
         for n in range(0, len(due), 2):
             member, score, wire = due[n], due[n + 1], entries[n]
             if not wire:
-                strangers.append((member, score))
+                batch.strangers.append((member, score))
                 continue
             try:
-                moves.append(_decided(member, score, wire, entries[n + 1], now))
+                batch.moves.append(_decided(member, score, wire, entries[n + 1], now))
             except (EngineError, WireError, TimingError) as error:
                 self._set_aside(member, score, str(error), now)
             except Exception as error:
@@ -109,28 +169,38 @@ class Dispatcher:
                     "Entry %r cannot be dispatched.", member, extra={"action": "entry.quarantined"}
                 )
                 self._set_aside(member, score, f"{type(error).__name__}: {error}", now)
-        results = [*self._moved(moves, now), *self._moved_stock(strangers, now)]
-        return Batch(
-            now=now,
-            due=len(due) // 2,
-            jobs=sum(result for result in results if result > 0),
-            contended=results.count(CHANGED),
-            next_due=float(next_score) if next_score else None,
-        )
+        return batch
 
-    def _moved(self, moves: list[_Move], now: float) -> list[int]:
-        if not moves:
+    def _send(self, batch: _Batch) -> list[Any]:
+        """Execute the move of a batch; return what the script says of each."""
+        if not batch.moves:
             return []
-        batch = "[" + ",".join([move.wire for move in moves]) + "]"
-        results: list[int] = self._move(args=[batch, f"{now:.6f}", rq_time(now)])
-        for n, (move, result) in enumerate(zip(moves, results, strict=True)):
+        kinds: dict[tuple[str, str, int, int], int] = {}
+        wires = [
+            f"{move.before}{kinds.setdefault(move.kind, len(kinds) + 1)}{move.after}" for move in batch.moves
+        ]
+        results: list[Any] = self._move(
+            args=[json.dumps(list(kinds)), f"[{','.join(wires)}]", f"{batch.now:.6f}", rq_time(batch.now)]
+        )
+        return results
+
+    def _settled(self, batch: _Batch, results: list[Any]) -> Batch:
+        """Set aside what could not be moved, dispatch the strangers, and sum up."""
+        for n, (move, result) in enumerate(zip(batch.moves, results, strict=True)):
             if isinstance(result, bytes):
                 results[n] = REFUSED
                 said = result.decode("utf-8", "replace")
-                self._set_aside(move.member, move.score, f"Redis cannot use a key of it ({said}).", now)
+                self._set_aside(move.member, move.score, f"Redis cannot use a key of it ({said}).", batch.now)
             elif result in (NO_TEMPLATE, NO_QUEUE):
-                self._set_aside(move.member, move.score, _refusal(result, move.queue), now)
-        return results
+                self._set_aside(move.member, move.score, _refusal(result, move.kind[0]), batch.now)
+        results = [*results, *self._moved_stock(batch.strangers, batch.now)]
+        return Batch(
+            now=batch.now,
+            due=batch.due,
+            jobs=sum(result for result in results if result > 0),
+            contended=results.count(CHANGED),
+            next_due=batch.next_due,
+        )
 
     def _moved_stock(self, strangers: list[tuple[bytes, bytes]], now: float) -> list[int]:
         """Dispatch members without an entry of ours: those of rq-scheduler's own API."""
@@ -204,19 +274,19 @@ def _decided(member: bytes, score_text: bytes, wire: bytes, state_text: bytes, n
     # A slot is as late as it is after its own, jittered, time.
     moment = now - max(0.0, score - slot) if plan.jitter else now
     following = _following_if_on_time(plan, slot, state.last_slot, moment)
-    if following is not None:
-        last = slot
-        slots, missed = f'[["{slot}","schedule",0]]', "[]"
-    else:
-        last, following, slots, missed = _decided_late(schedule_id, plan, state, slot, moment)
+    late = ""
+    last = slot
+    if following is None:
+        last, following, late = _decided_late(schedule_id, plan, state, slot, moment)
     next_score = "" if following is None else score_of(schedule_id, following, plan.jitter)
+    next_slot = "-" if following is None else following
     return _Move(
         member,
         score_text,
-        plan.queue,
-        f'["{schedule_id}","{score_text.decode()}","{text}","{next_score}","{state.generation}",'
-        f'"{"-" if following is None else following}","{last}",{state.runs},{json.dumps(plan.queue)},'
-        f'"{plan.overlap_policy}",{plan.max_runs or 0},{0 if plan.is_kept_when_over else 1},{slots},{missed}]',
+        (plan.queue, plan.overlap_policy, plan.max_runs or 0, int(not plan.is_kept_when_over)),
+        f'["{schedule_id}","{score_text.decode()}","{text}",',
+        f',"{slot}","{next_score}","{state.generation}",'
+        f'"{next_slot}","{last}",{state.runs},"{state.active}"{late}]',
     )
 
 
@@ -247,8 +317,8 @@ def _following_if_on_time(plan: Plan, slot: int, last_slot: int | None, moment: 
 
 def _decided_late(
     schedule_id: str, plan: Plan, state: State, slot: int, moment: float
-) -> tuple[int, int | None, str, str]:
-    """Let `decide` look at late or several slots; return last and next slot, runs and missed as JSON."""
+) -> tuple[int, int | None, str]:
+    """Let `decide` look at late or several slots; return last and next slot, and what runs and what is missed."""
     runs_left = None if plan.max_runs is None else max(0, plan.max_runs - state.runs)
     decision = decide(
         plan.trigger,
@@ -275,7 +345,7 @@ def _decided_late(
         # The runs may be used up; but a run that the overlap policy skips does not count.
         following = next_slot_unix(plan.trigger, max(last, int(moment)))
     missed = [_missed(schedule_id, missed, plan) for missed in decision.missed]
-    return last, following, json.dumps(runs), json.dumps(missed)
+    return last, following, f",{json.dumps(runs)},{json.dumps(missed)}"
 
 
 def _missed(schedule_id: str, missed: Missed, plan: Plan) -> str:

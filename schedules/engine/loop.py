@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 HEARTBEAT_SECONDS: Final = 15
 FIRST_BACKOFF: Final = 0.05
 LAST_BACKOFF: Final = 2.0
+LEAD: Final = 0.03
+"""Seconds before a slot at which it is read and decided."""
 CONTENTION_PAUSE: Final = 0.002
 """Seconds to let another dispatcher finish with a batch that it took from under our hands."""
 STOP_SECONDS: Final = 3
@@ -78,11 +80,11 @@ class Loop:
                 try:
                     self._beat()
                     self.alarm.arm()
-                    seconds = self.work_off()
+                    seconds, due_at = self.work_off()
                     if backoff:
                         logger.info("Redis is back.", extra={"action": "redis.back"})
                         backoff = 0.0
-                    self.alarm.wait(seconds=seconds, is_stopping=lambda: self.is_stopping)
+                    self._rest(seconds, due_at)
                 except RedisError as error:
                     if not _is_passing(error):
                         raise
@@ -98,23 +100,59 @@ class Loop:
                         self.alarm.disarm()
         signal.alarm(0)
 
-    def work_off(self) -> float:
-        """Dispatch until nothing is due; return how long (seconds) there is nothing to do."""
-        _, next_retry = self.dispatcher.promote_retries()
+    def work_off(self) -> tuple[float, float | None]:
+        """Dispatch until nothing is due.
+
+        Returns how long (seconds) there is nothing to do, and, if that ends with a slot, when that is due (unix
+        seconds by the engine's clock).
+        """
         while True:
+            _, next_retry = self.dispatcher.promote_retries()
             batch = self.dispatcher.run_batch()
+            if batch.due >= self.dispatcher.batch:
+                for batch in self.dispatcher.run_backlog(self._is_to_pause):  # noqa: B007 - the last one counts
+                    pass
             read_at = time.monotonic()
             if self.is_stopping:
-                return 0.0
-            if batch.due:
-                if batch.contended == batch.due:
-                    self._pause(CONTENTION_PAUSE)
-                continue
-            upcoming = [moment for moment in (batch.next_due, next_retry) if moment is not None]
-            wait = min(upcoming) - batch.now if upcoming else self.interval
-            wait -= time.monotonic() - read_at
-            # Never before the heartbeat is due, and never a busy loop over a retry that the limit left behind.
-            return max(0.0, min(wait, self.interval, self._next_heartbeat - time.monotonic()))
+                return 0.0, None
+            self._beat()
+            if not batch.due:
+                break
+            if batch.contended == batch.due:
+                self._pause(CONTENTION_PAUSE)
+        spent = time.monotonic() - read_at
+        other = min(self.interval, self._next_heartbeat - time.monotonic())
+        if next_retry is not None:
+            other = min(other, next_retry - batch.now - spent)
+        slot = float("inf") if batch.next_due is None else batch.next_due - batch.now - spent
+        return max(0.0, min(slot, other)), (batch.next_due if slot <= other else None)
+
+    def _rest(self, seconds: float, due_at: float | None) -> None:
+        """Sleep until there is something to do, or until the alarm rings.
+
+        What is due at the end of the sleep is read and decided shortly before, so that at its moment only the move
+        is left to do.
+        """
+        until = time.monotonic() + seconds
+        if due_at is None or seconds <= LEAD:
+            self._wait(until)
+            return
+        if self._wait(until - LEAD):
+            return
+        prepared = self.dispatcher.prepare(until=due_at)
+        if not self._wait(until) and not self.is_stopping:
+            self.dispatcher.send(prepared)
+
+    def _wait(self, until: float) -> bool:
+        """Wait until a moment of `time.monotonic`; return whether the alarm rang, or the process is to stop."""
+        rang = self.alarm.wait(
+            seconds=max(0.0, until - time.monotonic()), is_stopping=lambda: self.is_stopping
+        )
+        return rang or self.is_stopping
+
+    def _is_to_pause(self) -> bool:
+        """Tell whether a backlog is to be left for a moment: to stop, or for the heartbeat and the retries."""
+        return self.is_stopping or time.monotonic() >= self._next_heartbeat
 
     def _beat(self) -> None:
         if time.monotonic() >= self._next_heartbeat:

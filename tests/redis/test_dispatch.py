@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django_rq import get_queue
@@ -267,3 +269,34 @@ def test_register_reports_added_changed_and_kept(engine: Engine) -> None:
     assert engine.register(make_spec(1), make_spec(2)) == {schedule_id(1): "added", schedule_id(2): "added"}
     changed = replace(make_spec(2), description="new")
     assert engine.register(make_spec(1), changed) == {schedule_id(1): "kept", schedule_id(2): "changed"}
+
+
+@pytest.mark.parametrize("is_kept, left", [(True, 1), (False, 0)])
+def test_when_it_is_over_a_row_stays_registered_and_what_only_code_knew_is_forgotten(
+    engine: Engine, is_kept: bool, left: int
+) -> None:
+    engine.register(make_spec(trigger=OnceTrigger(at=T0 + timedelta(seconds=5)), is_kept_when_over=is_kept))
+    engine.at(5)
+    assert engine.slots() == [5]
+    assert len(list(engine.scheduler.entries.registered())) == left
+    assert engine.connection.exists(f"rq:schedules:template:{schedule_id()}") == left
+
+
+def test_a_backlog_of_many_batches_is_dispatched_once_by_several_dispatchers(
+    engine: Engine, make_engine: Any
+) -> None:
+    """Batches overlap in time here: the next is decided while Redis executes the one before."""
+    count = 3000
+    engine.register(*(make_spec(n, overlap_policy="allow_all") for n in range(1, count + 1)))
+    others = [make_engine() for _ in range(3)]
+    for each in (engine, *others):
+        each.clock.set(T0 + timedelta(seconds=60))
+    with ThreadPoolExecutor(len(others)) as pool:
+        runs = [
+            pool.submit(lambda other: list(other.scheduler.dispatcher.run_backlog(lambda: False)), other)
+            for other in others
+        ]
+        jobs = sum(batch.jobs for run in runs for batch in run.result())
+    print(f"queued {jobs} of {count}, doubled {len(engine.queued()) - len(set(engine.queued()))}")
+    assert jobs == len(engine.queued()) == len(set(engine.queued())) == count
+    assert engine.dispatch().connection.llen("rq:queue:default") == count

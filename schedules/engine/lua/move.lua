@@ -1,26 +1,25 @@
 -- The move: the one place where a slot becomes a job. All or nothing per schedule, everything in one step:
 -- compare what was read, copy the job, push it, remember it, set the next score, tell the ledger.
--- ARGV: moves as JSON, time of this batch (unix), the same as RQ writes it
--- A move: {id, score, state, next score or '', generation, next slot or '-', last slot accounted for, runs so far,
---          queue, overlap policy, max runs or 0, forget when over (0/1), slots {{slot, trigger, hold (0/1)}, ...},
---          missed events {json, ...}}
+-- ARGV: kinds as JSON, moves as JSON, time of this batch (unix), the same as RQ writes it
+-- A kind, shared by many: {queue, overlap policy, max runs or 0, forget when over (0/1)}
+-- A move: {id, score, state, kind (from 1), slot, next score or '', generation, next slot or '-', last slot settled,
+--          runs so far, active jobs}, and for what is late or several, behind them:
+--          slots {{slot, trigger, hold (0/1)}, ...}, missed events {json, ...}
 -- State and score must still be as they were read; the state is one text, so that one comparison sees every change.
 -- Returns per move the number of jobs made, or why nothing was done: -1 changed meanwhile, -2 no template,
 -- -3 the queue is not a list, or what Redis said as a text when a key of this schedule alone is damaged.
-local moves = cjson.decode(ARGV[1])
-local at, stamp = ARGV[2], ARGV[3]
+local kinds, moves = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
+local at, stamp = ARGV[3], ARGV[4]
 local results, events, pushes, queue_names = {}, {}, {}, {}
-local additions, removals = {}, {}
+local additions, removals, written, over = {}, {}, {}, {}
 
 local ids, names = {}, {}
-for i, move in ipairs(moves) do
-    ids[i] = move[1]
-    names[i] = STATE .. move[1]
+for i = 1, #moves do
+    ids[i] = moves[i][1]
+    names[i] = STATE .. ids[i]
 end
 local scores = redis.call('ZMSCORE', SCHEDULED, unpack(ids))
 local states = redis.call('MGET', unpack(names))
-local written, over = {}, {}
-
 local pushable = {}
 local function is_pushable(queue)
     if pushable[queue] == nil then
@@ -30,28 +29,20 @@ local function is_pushable(queue)
     return pushable[queue]
 end
 
+for _, kind in ipairs(kinds) do
+    kind.buffers = (kind[2] == 'buffer_one' or kind[2] == 'buffer_all' or kind[2] == 'terminate_other')
+    kind.queued = '","t":"%s","q":' .. cjson.encode(kind[1]) .. '}'
+    kind.on_time = '","t":"schedule","q":' .. cjson.encode(kind[1]) .. '}'
+end
+
 local function push(queue, job_id)
-    if not pushes[queue] then
-        pushes[queue] = {}
+    local list = pushes[queue]
+    if not list then
+        list = {}
+        pushes[queue] = list
         queue_names[#queue_names + 1] = queue
     end
-    local list = pushes[queue]
     list[#list + 1] = job_id
-end
-
-local encoded = {}
-local function json_text(text)
-    if not encoded[text] then encoded[text] = cjson.encode(text) end
-    return encoded[text]
-end
-
--- Make the job of the first slot; whether there is anything to make it from is known by that, at no extra cost.
-local copied, fresh
-local function has_template(id, slot)
-    local job_id = id .. '_' .. slot
-    copied = redis.call('COPY', TEMPLATE .. id, JOB .. job_id) == 1
-    if copied then fresh[1] = job_id end
-    return copied or redis.call('TYPE', TEMPLATE .. id).ok == 'hash'
 end
 
 local WORKING = {queued = true, started = true, scheduled = true, deferred = true, rate_limited = true}
@@ -61,7 +52,17 @@ local function status_of(job_id)
     return nil
 end
 
-local function cancel_waiting(job_id, status, replaced_by)
+-- The jobs of a schedule that are still queued or running, of those that its state names.
+local function still_active(listed)
+    local active = {}
+    for job_id in string.gmatch(listed, '%S+') do
+        local status = status_of(job_id)
+        if status then active[#active + 1] = {job_id, status} end
+    end
+    return active
+end
+
+local function cancel_waiting(job_id, replaced_by)
     local job = JOB .. job_id
     local origin = redis.call('HGET', job, 'origin') or ''
     redis.call('LREM', QUEUE .. origin, 1, job_id)
@@ -69,13 +70,29 @@ local function cancel_waiting(job_id, status, replaced_by)
     redis.call('HSET', job, 'status', 'canceled', 'ended_at', stamp)
     redis.call('EXPIRE', job, TOMBSTONE_SECONDS)
     -- It may have been pushed by this very call.
-    local list = pushes[origin]
-    if list then
-        for n = #list, 1, -1 do
-            if list[n] == job_id then table.remove(list, n) end
+    local list = pushes[origin] or {}
+    for n = #list, 1, -1 do
+        if list[n] == job_id then table.remove(list, n) end
+    end
+    local reason = 'Replaced by the next slot (' .. replaced_by .. ') before it ran (overlap policy terminate_other).'
+    events[#events + 1] = '{"e":"canceled","j":"' .. job_id .. '","r":"' .. reason .. '"}'
+end
+
+-- Stop what runs and drop what waits; return what still holds its place until it has stopped.
+local function terminate(active, limit_key, replaced_by)
+    local stopping = {}
+    for _, other in ipairs(active) do
+        if other[2] == 'started' then
+            stopping[#stopping + 1] = other
+            local worker = redis.call('HGET', JOB .. other[1], 'worker_name') or ''
+            redis.call('PUBLISH', P .. ':pubsub:' .. worker, cjson.encode({command = 'stop-job', job_id = other[1]}))
+        else
+            redis.call('ZREM', P .. ':rl:' .. limit_key .. ':allowed', other[1])
+            redis.call('ZREM', P .. ':rl:' .. limit_key .. ':rate_limited', other[1])
+            cancel_waiting(other[1], replaced_by)
         end
     end
-    events[#events + 1] = '{"e":"canceled","j":"' .. job_id .. '","r":"Replaced by the next slot (' .. replaced_by .. ') before it ran (overlap policy terminate_other)."}'
+    return stopping
 end
 
 -- Let the longest waiting job of a rate limit through if no other holds it. Returns its id, or nil.
@@ -109,123 +126,132 @@ local function admit_next(limit_key, active)
     return nil
 end
 
+-- Put a job behind those before it: RQ's own rate limit lets one at a time through, first in, first out.
+local function hold_back(job_id, slot, limit_key, active)
+    redis.call('HSET', JOB .. job_id, 'created_at', stamp, 'status', 'rate_limited',
+        'rate_limit_key', limit_key, 'rate_limit_concurrency', 1)
+    redis.call('SADD', P .. ':rl-keys', limit_key)
+    redis.call('HSET', P .. ':rl:' .. limit_key, 'concurrency', 1)
+    redis.call('ZADD', P .. ':rl:' .. limit_key .. ':rate_limited', slot, job_id)
+    if admit_next(limit_key, active) == job_id then return 'queued' end
+    return 'rate_limited'
+end
+
+-- Why a slot must not run beside those in progress, or nil.
+local function refusal_of(policy, active, hold)
+    if policy == 'skip' and not hold then
+        local last = active[#active]
+        return 'The previous run (job ' .. last[1] .. ') was still ' .. last[2] .. ' (overlap policy skip).'
+    elseif policy == 'buffer_one' then
+        for _, other in ipairs(active) do
+            if other[2] == 'rate_limited' then
+                return 'A run was in progress and one was waiting already (overlap policy buffer_one).'
+            end
+        end
+    end
+    return nil
+end
+
+-- The jobs made for the move under way, should it have to be undone.
+local fresh = {}
+
+-- Dispatch the slots of one move whose first job is made already (copied), or was made by an earlier call (not).
+-- Returns how many jobs were made, and the jobs in progress as the state names them.
+local function dispatch(move, kind, slots, copied)
+    local id, runs, made = move[1], move[10], 0
+    local active = still_active(move[11])
+    local limit_key = 'schedule_' .. id
+    for n, slot in ipairs(slots) do
+        local job_id = id .. '_' .. slot[1]
+        local job = JOB .. job_id
+        if kind[3] > 0 and runs + made >= kind[3] then
+            if n == 1 and copied then redis.call('DEL', job) end
+            break
+        end
+        -- A job that is there already was dispatched before: it is neither made nor told twice.
+        if n > 1 then
+            copied = redis.call('COPY', TEMPLATE .. id, job) == 1
+            if copied then fresh[#fresh + 1] = job_id end
+        end
+        local hold = kind.buffers or (slot[3] == 1 and #active > 0)
+        if #active > 0 and kind[2] == 'terminate_other' then active = terminate(active, limit_key, job_id) end
+        local refusal = #active > 0 and refusal_of(kind[2], active, hold) or nil
+        if refusal then
+            if copied then redis.call('DEL', job) end
+            events[#events + 1] = '{"e":"skipped","i":"' .. id .. '","s":' .. slot[1] .. ',"q":' .. cjson.encode(kind[1])
+                .. ',"r":' .. cjson.encode(refusal) .. '}'
+        elseif copied then
+            local status = 'queued'
+            if hold then
+                status = hold_back(job_id, slot[1], limit_key, active)
+            else
+                redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
+                push(kind[1], job_id)
+            end
+            if kind[2] ~= 'allow_all' then active[#active + 1] = {job_id, status} end
+            made = made + 1
+            events[#events + 1] = '{"e":"queued","j":"' .. job_id .. string.format(kind.queued, slot[2])
+        end
+    end
+    -- Bounded, should somebody park hundreds of runs under buffer_all.
+    local listed = ''
+    for n = math.max(1, #active - 99), #active do listed = listed .. ' ' .. active[n][1] end
+    return made, listed
+end
+
 local function settle(i, move)
-    local id = move[1]
-    local runs, queue, policy, max_runs, slots = move[8], move[9], move[10], move[11], move[13]
+    local id, kind, slots = move[1], kinds[move[4]], move[12]
+    local first = slots and (slots[1] and slots[1][1]) or move[5]
     if scores[i] ~= move[2] or states[i] ~= move[3] then
         results[i] = -1
-    elseif slots[1] and not is_pushable(queue) then
+    elseif first and not is_pushable(kind[1]) then
         results[i] = -3
-    elseif slots[1] and not has_template(id, slots[1][1]) then
-        results[i] = -2
     else
-        local made = 0
-        local active = {}
-        local _, _, _, _, in_progress = parts_of(states[i])
-        if in_progress ~= '' then
-            for job_id in string.gmatch(in_progress, '%S+') do
-                local status = status_of(job_id)
-                if status then active[#active + 1] = {job_id, status} end
-            end
-        end
-        local limit_key = 'schedule_' .. id
-        local allowed, waiting = P .. ':rl:' .. limit_key .. ':allowed', P .. ':rl:' .. limit_key .. ':rate_limited'
-        for n, slot in ipairs(slots) do
-            local job_id = id .. '_' .. slot[1]
-            local job = JOB .. job_id
-            -- A job that is there already was dispatched before: it is neither made nor told twice.
-            if n > 1 then copied = redis.call('COPY', TEMPLATE .. id, job) == 1 end
-            if n > 1 and copied then fresh[#fresh + 1] = job_id end
-            local refusal = nil
-            local hold = (policy == 'buffer_one' or policy == 'buffer_all' or policy == 'terminate_other')
-            if max_runs > 0 and runs >= max_runs then
-                if copied then redis.call('DEL', job) end
-                break
-            end
-            if #active > 0 then
-                if policy == 'skip' then
-                    if slot[3] == 1 then
-                        hold = true
-                    else
-                        refusal = 'The previous run (job ' .. active[#active][1] .. ') was still ' .. active[#active][2] .. ' (overlap policy skip).'
-                    end
-                elseif policy == 'buffer_one' then
-                    local others = 0
-                    for _, other in ipairs(active) do
-                        if other[2] == 'rate_limited' then others = others + 1 end
-                    end
-                    if others > 0 then
-                        refusal = 'A run was in progress and one was waiting already (overlap policy buffer_one).'
-                    end
-                elseif policy == 'terminate_other' then
-                    local left = {}
-                    for _, other in ipairs(active) do
-                        if other[2] == 'started' then
-                            left[#left + 1] = other
-                            local worker = redis.call('HGET', JOB .. other[1], 'worker_name') or ''
-                            redis.call('PUBLISH', P .. ':pubsub:' .. worker, cjson.encode({command = 'stop-job', job_id = other[1]}))
-                        else
-                            redis.call('ZREM', allowed, other[1])
-                            redis.call('ZREM', waiting, other[1])
-                            cancel_waiting(other[1], other[2], job_id)
-                        end
-                    end
-                    active = left
-                end
-            end
-            if refusal then
-                if copied then redis.call('DEL', job) end
-                events[#events + 1] = '{"e":"skipped","i":"' .. id .. '","s":' .. slot[1] .. ',"q":' .. json_text(queue) .. ',"r":' .. cjson.encode(refusal) .. '}'
-            elseif copied then
-                local status = 'queued'
-                if hold then
-                    -- RQ's own rate limit keeps the order: one at a time, first in, first out.
-                    status = 'rate_limited'
-                    redis.call('HSET', job, 'created_at', stamp, 'status', status,
-                        'rate_limit_key', limit_key, 'rate_limit_concurrency', 1)
-                    redis.call('SADD', P .. ':rl-keys', limit_key)
-                    redis.call('HSET', P .. ':rl:' .. limit_key, 'concurrency', 1)
-                    redis.call('ZADD', waiting, slot[1], job_id)
-                    if admit_next(limit_key, active) == job_id then status = 'queued' end
-                else
-                    redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
-                    push(queue, job_id)
-                end
-                active[#active + 1] = {job_id, status}
-                made = made + 1
-                runs = runs + 1
-                events[#events + 1] = '{"e":"queued","j":"' .. job_id .. '","t":"' .. slot[2] .. '","q":' .. json_text(queue) .. '}'
-            end
-        end
-        for _, event in ipairs(move[14]) do events[#events + 1] = event end
-        local next_score, next_slot = move[4], move[6]
-        if max_runs > 0 and runs >= max_runs then next_score, next_slot = '', '-' end
-        local state = move[5] .. ' ' .. next_slot .. ' ' .. move[7] .. ' ' .. runs
-        -- Bounded, should somebody park hundreds of runs under buffer_all.
-        for n = math.max(1, #active - 99), #active do state = state .. ' ' .. active[n][1] end
-        written[#written + 1] = names[i]
-        written[#written + 1] = state
-        if next_score ~= '' then
-            additions[#additions + 1] = next_score
-            additions[#additions + 1] = id
+        -- Making the first job shows at no extra cost whether there is anything to make it from.
+        local job_id = first and id .. '_' .. first
+        local copied = first and redis.call('COPY', TEMPLATE .. id, JOB .. job_id) == 1
+        if copied then fresh[1] = job_id end
+        if first and not copied and redis.call('TYPE', TEMPLATE .. id).ok ~= 'hash' then
+            results[i] = -2
         else
-            removals[#removals + 1] = id
-            redis.call('DEL', JOB .. id)
-            if move[12] == 1 then
-                redis.call('DEL', TEMPLATE .. id, PLAN .. id)
-                redis.pcall('HDEL', INDEX, id)
-                over[#over + 1] = names[i]
+            local made, listed = 0, ''
+            if slots or kind.buffers or kind[3] > 0 or move[11] ~= '' then
+                made, listed = dispatch(move, kind, slots or {{first, 'schedule', 0}}, copied)
+                for _, event in ipairs(move[13] or {}) do events[#events + 1] = event end
+            elseif copied then
+                -- The ordinary case, in as few steps as it takes: one slot, on time, nothing in progress.
+                redis.call('HSET', JOB .. job_id, 'created_at', stamp, 'enqueued_at', stamp)
+                push(kind[1], job_id)
+                made = 1
+                if kind[2] ~= 'allow_all' then listed = ' ' .. job_id end
+                events[#events + 1] = '{"e":"queued","j":"' .. job_id .. kind.on_time
             end
+            local next_score, next_slot, runs = move[6], move[8], move[10] + made
+            if kind[3] > 0 and runs >= kind[3] then next_score, next_slot = '', '-' end
+            written[#written + 1] = names[i]
+            written[#written + 1] = move[7] .. ' ' .. next_slot .. ' ' .. move[9] .. ' ' .. runs .. listed
+            if next_score ~= '' then
+                additions[#additions + 1] = next_score
+                additions[#additions + 1] = id
+            else
+                removals[#removals + 1] = id
+                redis.call('DEL', JOB .. id)
+                if kind[4] == 1 then
+                    redis.call('DEL', TEMPLATE .. id, PLAN .. id)
+                    redis.pcall('HDEL', INDEX, id)
+                    over[#over + 1] = names[i]
+                end
+            end
+            results[i] = made
         end
-        results[i] = made
     end
 end
 
 -- What Redis refuses for one schedule (a key of its own is of the wrong type) undoes that schedule's part alone.
-for i, move in ipairs(moves) do
-    fresh = {}
+for i = 1, #moves do
+    fresh[1] = nil
     local told = #events
-    local ok, problem = pcall(settle, i, move)
+    local ok, problem = pcall(settle, i, moves[i])
     if not ok then
         results[i] = type(problem) == 'table' and problem.err or tostring(problem)
         -- Out of memory, read only, a fault of ours: no schedule is to blame.
@@ -240,6 +266,7 @@ for i, move in ipairs(moves) do
             end
         end
     end
+    if fresh[2] then fresh = {} end
 end
 if #queue_names > 0 then mend(QUEUES, 'set') end
 for _, queue in ipairs(queue_names) do
