@@ -10,7 +10,15 @@ from collections.abc import Callable
 from typing import Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import (
+    ClusterDownError,
+    MasterDownError,
+    NoScriptError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from schedules.engine.dispatch import Dispatcher
@@ -43,12 +51,14 @@ class Loop:
         *,
         interval: float,
         heartbeat: Callable[[], None],
+        farewell: Callable[[], None] = lambda: None,
     ) -> None:
         self.dispatcher = dispatcher
         self.alarm = alarm
         self.interval = interval
         """Upper bound of one sleep, seconds."""
         self.heartbeat = heartbeat
+        self.farewell = farewell
         self.is_stopping = False
         self._next_heartbeat = 0.0
 
@@ -98,6 +108,10 @@ class Loop:
                     self._pause(backoff)
                     with contextlib.suppress(RedisError, OSError):
                         self.alarm.disarm()
+                    if not isinstance(error, RedisConnectionError):
+                        # After a failover the old connection may lead to what is a replica now.
+                        self.dispatcher.connection.connection_pool.disconnect()
+            self.farewell()
         signal.alarm(0)
 
     def work_off(self) -> tuple[float, float | None]:
@@ -172,6 +186,10 @@ def _is_passing(error: RedisError) -> bool:
     """
     if isinstance(error, RedisConnectionError | RedisTimeoutError):
         return True
+    if isinstance(
+        error, ReadOnlyError | MasterDownError | OutOfMemoryError | ClusterDownError | NoScriptError
+    ):
+        return True  # redis-py takes the word off the text of these
     if isinstance(error, ResponseError):
         words = str(error)
         return any(

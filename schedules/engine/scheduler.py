@@ -127,7 +127,12 @@ class Scheduler(DjangoScheduler):
     def run(self, burst: bool = False) -> None:
         """Dispatch until SIGTERM or SIGINT; with `burst`, until nothing is due."""
         loop = Loop(
-            self.dispatcher, Alarm(self.connection), interval=float(self._interval), heartbeat=self.heartbeat
+            self.dispatcher,
+            Alarm(self.connection),
+            interval=float(self._interval),
+            heartbeat=self.heartbeat,
+            # Inside the loop, whose patience is bounded: a Redis that hangs must not hold the stop.
+            farewell=self.register_death,
         )
         if burst:
             loop.work_off()
@@ -140,7 +145,6 @@ class Scheduler(DjangoScheduler):
             extra={"action": "scheduler.started"},
         )
         loop.run()
-        self.register_death()
         logger.info("Stopped.", extra={"action": "scheduler.stopped"})
 
     def heartbeat(self) -> None:

@@ -31,7 +31,9 @@ class Alarm:
     def arm(self) -> None:
         """Subscribe, once per connection. What was registered before is seen by the next read of the set."""
         if self._pubsub is None:
-            pubsub = self._connection.pubsub(ignore_subscribe_messages=True)
+            # That a subscription has begun rings as well: a connection that broke is made anew by the client
+            # library without a word, and what was registered in between rang nobody.
+            pubsub = self._connection.pubsub(ignore_subscribe_messages=False)
             pubsub.subscribe(keys.WAKE)
             self._pubsub = pubsub
 
