@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import (
     ClusterDownError,
     MasterDownError,
@@ -19,6 +18,7 @@ from redis.exceptions import (
     RedisError,
     ResponseError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from schedules.engine.dispatch import Dispatcher
