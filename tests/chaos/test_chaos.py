@@ -76,7 +76,8 @@ class Chaos:
 
     def start(self) -> int:
         url = self.random.choice([self.server.url, self.proxy.url])
-        pid = self.zygote.start(url, skew=self.random.choice([0, 0, 3600, -3600]))
+        skew, dawdles = self.random.choice([0, 0, 3600, -3600]), self.random.random() < 0.5
+        pid = self.zygote.start(url, skew=skew, dawdles=dawdles)
         self.pids.append(pid)
         return pid
 

@@ -1,11 +1,14 @@
 """Starts schedulers in a millisecond: a process that has everything imported, and forks one for each line it reads.
 
-A line is `<redis url> <seconds by which that scheduler's own clock is wrong>`; the answer is its process id.
+A line is `<redis url> <seconds by which that scheduler's own clock is wrong> <whether it dawdles (0/1)>`; the
+answer is its process id. One that dawdles waits between reading what is due and moving it, so that what it has
+read is often not true any more.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -43,11 +46,11 @@ class Zygote:
             if pipe is not None:
                 pipe.close()
 
-    def start(self, url: str, *, skew: int = 0) -> int:
+    def start(self, url: str, *, skew: int = 0, dawdles: bool = False) -> int:
         """Start one scheduler; return its process id."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(f"{url} {skew}\n")
+        self.process.stdin.write(f"{url} {skew} {int(dawdles)}\n")
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
@@ -60,13 +63,22 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def _run(url: str, skew: int) -> None:
+def _run(url: str, skew: int, dawdles: bool) -> None:
     import redis
     from django_rq import get_scheduler
 
     if skew:
         _set_the_clock_off(skew)
-    get_scheduler("default", interval=60, connection=redis.Redis.from_url(url)).run()
+    scheduler = get_scheduler("default", interval=60, connection=redis.Redis.from_url(url))
+    if dawdles:
+        move = scheduler.dispatcher._move
+
+        def dawdle(**options: object) -> object:
+            time.sleep(random.choice([0, 0.01, 0.05, 1.2]))
+            return move(**options)
+
+        scheduler.dispatcher._move = dawdle
+    scheduler.run()
 
 
 def _set_the_clock_off(skew: int) -> None:
@@ -95,13 +107,14 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     parent = os.getpid()
     for line in sys.stdin:
-        url, skew = line.split()
+        url, skew, dawdles = line.split()
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            random.seed()
             die_with_parent(parent=parent, sign=signal.SIGKILL)
             try:
-                _run(url, int(skew))
+                _run(url, int(skew), dawdles == "1")
             finally:
                 os._exit(0)
         print(pid, flush=True)
