@@ -13,6 +13,8 @@ keeps under the fixed prefix `rq`: with the default prefix the two are the same 
 | `rq:schedules:events` | stream | what happened, for the ledger |
 | `rq:schedules:quarantine` | hash | entries that could not be read: id -> reason, as JSON |
 | `rq:schedules:wake` | channel | "the set has an earlier first member now" |
+| `rq:schedules:keeper` | text | the token of whoever keeps the ledger, until it lapses |
+| `rq:schedules:unattended` | hash | queues in which runs wait and on which nobody works: name -> since (unix) |
 | `rq:job:<id>` | hash | the same template as an ordinary job, for dashboards only |
 """
 
@@ -31,6 +33,13 @@ QUARANTINE: Final = f"{RQ_KEY_PREFIX}:schedules:quarantine"
 WAKE: Final = f"{RQ_KEY_PREFIX}:schedules:wake"
 INSTANCES: Final = f"{RQ_KEY_PREFIX}:scheduler_instance:"
 LEASE: Final = f"{RQ_KEY_PREFIX}:schedules:keeper"
+QUEUES: Final = f"{RQ_KEY_PREFIX}:queues"
+UNATTENDED: Final = f"{RQ_KEY_PREFIX}:schedules:unattended"
+
+
+def workers(queue: str) -> str:
+    """Return the key of RQ's set of the workers that listen on a queue."""
+    return f"{RQ_KEY_PREFIX}:workers:{queue}"
 
 
 def plan(schedule_id: str) -> str:
