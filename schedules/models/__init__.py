@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schedules.models.choices import Alarm, Kind, MisfirePolicy, OverlapPolicy, RunStatus, RunTrigger
+from schedules.models.position import LedgerPosition
 from schedules.models.run import Run
 from schedules.models.schedule import Schedule
 from schedules.models.statistics import Statistics
@@ -10,6 +11,7 @@ from schedules.models.statistics import Statistics
 __all__ = [
     "Alarm",
     "Kind",
+    "LedgerPosition",
     "MisfirePolicy",
     "OverlapPolicy",
     "Run",

@@ -1,0 +1,49 @@
+"""Who keeps, when several `rqscheduler` run: a lease in Redis, owned by token."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Final
+
+from redis import Redis
+
+from schedules.engine import keys
+
+LEASE_SECONDS: Final = 10.0
+RENEW_SECONDS: Final = 4.0
+"""How often a holder renews and the others ask: a dead holder is followed within the sum of the two."""
+
+
+class Lease:
+    """One process' claim to be the keeper. Redis' own expiry decides when it lapses, so no clocks are compared."""
+
+    def __init__(self, connection: Redis, *, token: str | None = None) -> None:
+        self._connection = connection
+        self.token = token or secrets.token_hex(12)
+        self._take = connection.register_script(keys.script("lease"))
+        self._release = connection.register_script(keys.script("release"))
+        self._sure_until = 0.0
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is ours for certain, by this process' own clock; also false when a renewal is overdue."""
+        return time.monotonic() < self._sure_until
+
+    @property
+    def renew_in(self) -> float:
+        """Seconds until it should be renewed; zero or less: now."""
+        return self._sure_until - LEASE_SECONDS + RENEW_SECONDS - time.monotonic()
+
+    def take(self) -> bool:
+        """Take or renew it; return whether it is ours now."""
+        asked_at = time.monotonic()
+        held = bool(self._take(args=[self.token, int(LEASE_SECONDS * 1000)]))
+        # Counted from before the question: a slow answer must not make us believe too long.
+        self._sure_until = asked_at + LEASE_SECONDS if held else 0.0
+        return held
+
+    def release(self) -> None:
+        """Give it back, so that another need not wait for it to lapse."""
+        self._sure_until = 0.0
+        self._release(args=[self.token])
