@@ -33,6 +33,8 @@ class Job(RQJob):
     tail: Tail | None = None
     ending: dict[str, Any] | None = None
     """The event that tells how the attempt under way ended, until it is on the stream."""
+    put_back: str = ""
+    """When (unix seconds) the keeper put it back on its queue, after a worker had taken it and died; else empty."""
     _interval: int | None = None
 
     @property
@@ -58,8 +60,15 @@ class Job(RQJob):
         added = {_text(name): value for name, value in raw_data.items()}
         self.schedule_name = _text(added.get("schedule_name", b""))
         self.schedule_source = _text(added.get("schedule_source", b""))
+        self.put_back = _text(added.get("put_back", b""))
         retry_max = _text(added.get("retry_max", b""))
         self.retry_max = int(retry_max) if retry_max.isdigit() else 0
+
+    def is_ours_to_start(self) -> bool:
+        """Tell whether nobody has put it back, started or ended it since it was taken off its queue."""
+        status, put_back = cast("list[bytes | None]", self.connection.hmget(self.key, ["status", "put_back"]))
+        # Other statuses are none of the keeper's doing: stock runs them as well.
+        return _text(put_back or b"") == self.put_back and status not in (b"started", b"failed", b"canceled")
 
     def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
         """Say that it starts, in the transaction that makes it started."""

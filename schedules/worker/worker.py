@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import logging
 import os
 import reprlib
 import signal
+import sys
 import traceback
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Worker as RQWorker
+from rq.defaults import DEFAULT_JOB_MONITORING_INTERVAL, DEFAULT_WORKER_TTL
 from rq.timeouts import JobTimeoutException
 
 from schedules.engine import events
@@ -22,15 +28,68 @@ if TYPE_CHECKING:
     from rq.job import Job as RQJob
     from rq.queue import Queue
 
+logger = logging.getLogger(__name__)
+
 RESULT_LIMIT: Final = 1000
 """Characters of a result that the ledger shows."""
 TRACEBACK_LIMIT: Final = 64 * 1024
+SIGN_SECONDS: Final = 10
+"""How often a busy worker gives a sign of life. RQ's own default is 30 s."""
+SIGN_LASTS: Final = 35
+"""Seconds after which a job whose worker gives none is taken for abandoned. RQ's own are 90."""
+IDLE_TTL: Final = 90
+"""Seconds for which RQ waits for a job before it gives a sign, and 15 more. Its own are 420."""
+PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
 class Worker(RQWorker):
     """Executes jobs as RQ does."""
 
     job_class = Job
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.job_monitoring_interval == DEFAULT_JOB_MONITORING_INTERVAL:
+            self.job_monitoring_interval = SIGN_SECONDS
+        if self.worker_ttl == DEFAULT_WORKER_TTL:
+            self.worker_ttl = IDLE_TTL
+
+    def get_heartbeat_ttl(self, job: RQJob, working_time: float = 0.0) -> int:
+        """Return for how long (seconds) a sign of life for a job is believed."""
+        return int(self.job_monitoring_interval) + SIGN_LASTS - SIGN_SECONDS
+
+    def maintain_heartbeats(self, job: RQJob, execution: Execution) -> None:
+        """Give a sign of life for the job; with Redis away the job goes on, and the next sign is tried."""
+        try:
+            super().maintain_heartbeats(job, execution)
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            # Stock gives up here: the worker ends and leaves the job's process alone.
+            logger.warning(
+                "Redis does not answer (%s); job %s goes on.", error, job.id, extra={"action": "redis.away"}
+            )
+
+    def main_work_horse(self, job: RQJob, queue: Queue) -> None:
+        """Run the job in its process; should the worker be killed, the job ends with it.
+
+        Without that it would run on, unknown to everybody, beside the run that takes its place.
+        """
+        if sys.platform == "linux":
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        super().main_work_horse(job, queue)
+
+    def perform_job(self, job: RQJob, queue: Queue, execution: Execution) -> bool:
+        """Run the job, unless it was given to somebody else while this worker stood still."""
+        if isinstance(job, Job) and not job.is_ours_to_start():
+            logger.warning(
+                "Job %s was put back and taken by another worker meanwhile; it is not run here.",
+                job.id,
+                extra={"action": "run.not_ours", "job_id": job.id},
+            )
+            with self.connection.pipeline() as pipeline:
+                super().cleanup_execution(job, pipeline, execution)
+                pipeline.execute()
+            return False
+        return super().perform_job(job, queue, execution)
 
     def handle_job_success(
         self, job: RQJob, queue: Queue, started_job_registry: Any, execution: Execution
