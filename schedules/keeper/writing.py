@@ -38,7 +38,7 @@ def _insert(rows: Sequence[Row], using: str) -> None:
     quote = connection.ops.quote_name
     fields = [_field(Run, name) for name in COLUMNS]
     names = ", ".join(quote(str(field.column)) for field in fields)
-    head = f"INSERT INTO {quote(Run._meta.db_table)} ({names}) VALUES "  # noqa: S608 - names of our own
+    head = f"INSERT INTO {quote(Run._meta.db_table)} ({names}) VALUES "  # noqa: S608 # nosec B608 - names of our own
     holder = f"({', '.join(['%s'] * len(fields))})"
     encode = [(name, _encoder(field, connection)) for name, field in zip(COLUMNS, fields, strict=True)]
     with connection.cursor() as cursor:
@@ -74,7 +74,7 @@ def update_many(
         if connection.vendor != "postgresql":
             sets = ", ".join(f"{quote(field.column)} = %s" for field in fields)
             cursor.executemany(
-                f"UPDATE {table} SET {sets} WHERE {quote(str(key.column))} = %s",  # noqa: S608 - names of our own
+                f"UPDATE {table} SET {sets} WHERE {quote(str(key.column))} = %s",  # noqa: S608 # nosec B608 - names of our own
                 [
                     [*(e(v) for e, v in zip(encode, values, strict=True)), encode_key(pk)]
                     for values, pk in rows
@@ -96,7 +96,7 @@ def update_many(
                 parameters.append(encode_key(pk))
                 parameters.extend(e(v) for e, v in zip(encode, values, strict=True))
             cursor.execute(
-                f"UPDATE {table} SET {sets} FROM (VALUES {lines}) AS v ({names}) "  # noqa: S608
+                f"UPDATE {table} SET {sets} FROM (VALUES {lines}) AS v ({names}) "  # noqa: S608 # nosec B608
                 f"WHERE {table}.{quote(str(key.column))} = v.{quote(str(key.column))}",
                 parameters,
             )
