@@ -125,6 +125,14 @@ def finished(product: Product, func: str) -> int:
         return len([job for job in jobs if job is not None and job.func_name == func])
 
 
+def start_long_job(product: Product) -> None:
+    """Have a worker in the middle of a job that would outlast any patience."""
+    with Redis.from_url(embedded_redis.url(product.folder / "var" / "redis")) as redis:
+        queue = Queue("high", connection=redis)
+        queue.enqueue("time.sleep", 600, job_timeout=700)
+        wait_for(lambda: queue.started_job_registry.get_job_ids(cleanup=False), what="the job is started")
+
+
 def test_the_product_runs_stops_on_ctrl_c_and_goes_on(tmp_path: Path) -> None:
     with fresh(tmp_path / "a folder") as product:
         product.start()
@@ -142,6 +150,7 @@ def test_the_product_runs_stops_on_ctrl_c_and_goes_on(tmp_path: Path) -> None:
         assert again.returncode != 0
         assert "It runs already from this folder" in again.stderr
 
+        start_long_job(product)
         product.interrupt()
         assert "Stopped; what it knew is kept" in product.text()
         assert "Traceback" not in product.text()
