@@ -1,0 +1,1 @@
+"""An app with jobs that leave a trace."""
