@@ -121,7 +121,7 @@ class Worker(RQWorker):
     ) -> None:
         """Say that it failed, was stopped, or that its process died."""
         if self._stopped_job_id == job.id:
-            ending = {"st": "canceled", "r": "Stopped by an operator."}
+            ending = {"st": "canceled", "r": _why_stopped(job)}
         elif isinstance(job, Job) and job.failure is not None:
             ending = _failure_event(job, job.failure, exc_string)
         elif isinstance(job, Job) and job.ending is not None:
@@ -164,6 +164,14 @@ class Worker(RQWorker):
         job.ending = {"e": "ended", "j": job.id, "n": job.attempt, "w": self.name, "out": output, **ending}
         if job.schedule_id is not None:
             job.refresh_rate_limit()
+
+
+def _why_stopped(job: RQJob) -> str:
+    """Say who stopped a run: the move script leaves a word when it was the overlap policy."""
+    slot = job.connection.hget(job.key, "stopped_for")
+    if slot is None:
+        return "Stopped by an operator."
+    return f"Stopped by the next slot ({slot.decode()}) (overlap policy terminate_other)."
 
 
 def _failure_event(job: Job, failure: BaseException, exc_string: str) -> dict[str, Any]:

@@ -85,6 +85,7 @@ local function terminate(active, limit_key, replaced_by)
         if other[2] == 'started' then
             stopping[#stopping + 1] = other
             local worker = redis.call('HGET', JOB .. other[1], 'worker_name') or ''
+            redis.call('HSET', JOB .. other[1], 'stopped_for', replaced_by)
             redis.call('PUBLISH', P .. ':pubsub:' .. worker, cjson.encode({command = 'stop-job', job_id = other[1]}))
         else
             redis.call('ZREM', P .. ':rl:' .. limit_key .. ':allowed', other[1])
