@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 import redis as redis_py
 from django_rq import get_queue
+from pytest_django import Settings
 
 from schedules.engine import ManualClock, Scheduler, keys
 from schedules.engine.identity import identity_of
@@ -101,6 +102,11 @@ class Engine:
             k.decode("utf-8", "replace"): v.decode()
             for k, v in self.connection.hgetall(keys.QUARANTINE).items()
         }
+
+
+@pytest.fixture(autouse=True)
+def _allow_the_functions_of_the_tests(settings: Settings) -> None:
+    settings.SCHEDULES_ALLOWED_TARGETS = ("tests.support.jobs",)
 
 
 @pytest.fixture

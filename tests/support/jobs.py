@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import Any
+
+from rq import get_current_job
 
 
 def add(left: int, right: int = 1) -> int:
@@ -23,3 +27,48 @@ async def add_later(left: int, right: int) -> int:
 def fail(message: str = "it did not work") -> None:
     """Fail."""
     raise ValueError(message)
+
+
+def sleep_and_mark(path: str, seconds: float) -> None:
+    """Make a file, and take a while."""
+    Path(path).touch()
+    time.sleep(seconds)
+
+
+def fail_until(path: str, attempts: int) -> int:
+    """Fail until it was tried so many times; the file counts."""
+    count = len(Path(path).read_text()) + 1 if Path(path).exists() else 1
+    Path(path).write_text("x" * count)
+    if count < attempts:
+        raise ValueError(f"attempt {count}")
+    return count
+
+
+class BusyError(Exception):
+    """What a client of a busy server raises: it says when to come back."""
+
+    retry_after = 7
+
+
+class FinalError(Exception):
+    """What another attempt would not change."""
+
+    retryable = False
+
+
+def be_busy() -> None:
+    """Fail, and say when to come back."""
+    raise BusyError
+
+
+def fail_for_good() -> None:
+    """Fail in a way that no retry mends."""
+    raise FinalError
+
+
+def overwrite_meta() -> None:
+    """Write over the job's meta, as user code may."""
+    job = get_current_job()
+    assert job is not None
+    job.meta = {"interval": 1, "cron_string": "* * * * *", "repeat": 5, "mine": True}
+    job.save_meta()
