@@ -27,8 +27,8 @@ from schedules.engine import keys
 from schedules.engine.clock import Clock, RedisClock, rq_time
 from schedules.engine.dispatch import Dispatcher
 from schedules.engine.entries import Entries, Outcome, Progress
-from schedules.engine.errors import EngineError
 from schedules.engine.loop import HEARTBEAT_SECONDS, Loop
+from schedules.engine.state import State, new_generation
 from schedules.engine.stock import local_zone
 from schedules.engine.wake import Alarm
 from schedules.spec import Plan, ScheduleSpec, plan_to_wire
@@ -52,7 +52,7 @@ class Scheduler(DjangoScheduler):
         self.dispatcher = Dispatcher(self.connection, default_queue=self.queue_name, clock=self.clock)
         self._change_time = self.connection.register_script(keys.script("change_time"))
         self._run_now = self.connection.register_script(keys.script("run_now"))
-        self._adopt = self.connection.register_script(keys.script("adopt"))
+        self._place = self.connection.register_script(keys.script("place"))
 
     # --- our own door -----------------------------------------------------------------------------------------
 
@@ -115,12 +115,7 @@ class Scheduler(DjangoScheduler):
         )
         if retry is not None:
             job.retries_left, job.retry_intervals = retry.max, retry.intervals
-        with self.connection.pipeline() as pipe:
-            job.save(pipeline=pipe)
-            pipe.zadd(self.scheduled_jobs_key, {job.id: moment.timestamp()})
-            pipe.publish(keys.WAKE, job.id)
-            pipe.execute()
-        return job
+        return self._placed(job, moment)
 
     # --- running ----------------------------------------------------------------------------------------------
 
@@ -190,29 +185,84 @@ class Scheduler(DjangoScheduler):
 
     def enqueue_at(self, scheduled_time: datetime, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Run a function once, at a time (naive: UTC, as in rq-scheduler)."""
-        at_front = bool(kwargs.get("at_front"))
-        job = cast(Job, super().enqueue_at(scheduled_time, func, *args, **kwargs))
-        return self._scheduled(job, at_front=at_front)
+        at_front = bool(kwargs.pop("at_front", None))
+        names = {
+            "id": "job_id",
+            "result_ttl": "job_result_ttl",
+            "ttl": "job_ttl",
+            "description": "job_description",
+        } | {
+            name: name for name in ("timeout", "depends_on", "meta", "queue_name", "on_success", "on_failure")
+        }
+        options = {name: kwargs.pop(given, None) for name, given in names.items()}
+        job = cast(
+            Job,
+            self._create_job(  # type: ignore[no-untyped-call]
+                func, args=args, kwargs=kwargs, commit=False, **options
+            ),
+        )
+        return self._placed(job, scheduled_time, at_front=at_front)
 
     def enqueue_in(self, time_delta: timedelta, func: Any, *args: Any, **kwargs: Any) -> Job:
         """Run a function once, this long from now."""
         return self.enqueue_at(datetime.now(UTC) + time_delta, func, *args, **kwargs)
 
-    def schedule(self, scheduled_time: datetime, func: Any, *args: Any, **kwargs: Any) -> Job:
+    def schedule(
+        self,
+        scheduled_time: datetime,
+        func: Any,
+        args: Any = None,
+        kwargs: Any = None,
+        interval: int | None = None,
+        repeat: int | None = None,
+        result_ttl: int | None = None,
+        ttl: int | None = None,
+        timeout: int | None = None,
+        id: str | None = None,
+        description: str | None = None,
+        queue_name: str | None = None,
+        meta: dict[str, Any] | None = None,
+        depends_on: Any = None,
+        on_success: Any = None,
+        on_failure: Any = None,
+        at_front: bool | None = None,
+    ) -> Job:
         """Run a function at a time and, with `interval`, every so many seconds from then on.
 
         Raises:
-            ValueError: the interval is not a number of seconds of 1 or more.
+            ValueError: the interval is not a number of seconds of 1 or more, or `repeat` has no interval.
         """
-        interval = kwargs.get("interval", args[2] if len(args) > 2 else None)
         if interval is not None and int(interval) < 1:
             raise ValueError(
                 f"interval is {interval!r}: allowed is a number of seconds of 1 or more. "
                 "To stop a periodic job, cancel it."
             )
-        job = cast(Job, super().schedule(scheduled_time, func, *args, **kwargs))
+        if repeat and interval is None:
+            raise ValueError("Can't repeat a job without interval argument")
+        job = cast(
+            Job,
+            self._create_job(  # type: ignore[no-untyped-call]
+                func,
+                args=args,
+                kwargs=kwargs,
+                commit=False,
+                result_ttl=result_ttl,
+                ttl=ttl,
+                id=id,
+                queue_name=queue_name,
+                description=description,
+                timeout=timeout,
+                meta=meta,
+                depends_on=depends_on,
+                on_success=on_success,
+                on_failure=on_failure,
+            ),
+        )
+        if repeat is not None:
+            job.meta["repeat"] = int(repeat)
         plan = None
         if interval is not None:
+            job.meta["interval"] = int(interval)
             slot = datetime.fromtimestamp(calendar.timegm(scheduled_time.utctimetuple()), UTC)
             plan = Plan(
                 is_kept_when_over=False,
@@ -220,7 +270,7 @@ class Scheduler(DjangoScheduler):
                 max_runs=job.meta.get("repeat"),
                 queue=job.origin,
             )
-        return self._scheduled(job, at_front=bool(kwargs.get("at_front")), plan=plan)
+        return self._placed(job, scheduled_time, at_front=bool(at_front), plan=plan)
 
     def cron(
         self,
@@ -279,9 +329,7 @@ class Scheduler(DjangoScheduler):
         job.meta |= {"cron_string": cron_string, "use_local_timezone": use_local_timezone}
         if repeat is not None:
             job.meta["repeat"] = int(repeat)
-        job.save()
-        self.connection.zadd(self.scheduled_jobs_key, {job.id: first.timestamp()})
-        return self._scheduled(job, at_front=at_front, plan=plan)
+        return self._placed(job, first, at_front=at_front, plan=plan)
 
     def cancel(self, job: Job | str) -> None:
         """Take a job off the schedule, by its id or itself. What is queued already is not touched."""
@@ -290,6 +338,11 @@ class Scheduler(DjangoScheduler):
             self.unregister([job_id])
         else:
             self.connection.zrem(self.scheduled_jobs_key, job_id)
+
+    def __contains__(self, item: Job | str) -> bool:
+        """Tell whether a job, by its id or itself, of whatever class of RQ's, is scheduled."""
+        job_id = item if isinstance(item, str) else item.id
+        return self.connection.zscore(self.scheduled_jobs_key, job_id) is not None
 
     def change_execution_time(self, job: Job, date_time: datetime) -> None:
         """Move a scheduled job to another time; a periodic one goes on with its own times after.
@@ -342,17 +395,17 @@ class Scheduler(DjangoScheduler):
             logger.warning("Job %r cannot be shown: %s", job_id, error, extra={"action": "entry.unreadable"})
             return None
 
-    def _scheduled(self, job: Job, *, at_front: bool, plan: Plan | None = None) -> Job:
-        """Finish what the stock call began: remember what it forgets, keep the plan, wake the dispatchers."""
+    def _placed(self, job: Job, moment: datetime, *, at_front: bool = False, plan: Plan | None = None) -> Job:
+        """Put a job on the schedule at a moment (naive: UTC), with its plan if it is periodic."""
         if at_front:
-            self.connection.hset(job.key, "enqueue_at_front", "1")
-        if plan is not None:
-            score = self.connection.zscore(self.scheduled_jobs_key, job.id)
-            if score is None:
-                raise EngineError(f"Job {job.id} was cancelled by others while it was being scheduled.")
-            slot = str(int(score))
-            self._adopt(args=[job.id, slot, plan_to_wire(plan), slot, secrets.token_hex(8), 1])
-        self.connection.publish(keys.WAKE, job.id)
+            job.enqueue_at_front = True
+        score: float = calendar.timegm(moment.utctimetuple())
+        state = State(new_generation(), int(score), None, 0).to_text() if plan is not None else ""
+        wire = plan_to_wire(plan) if plan is not None else ""
+        if plan is None:
+            score += moment.microsecond / 1_000_000
+        fields = [part for name, value in job.to_dict().items() for part in (name, value)]
+        self._place(args=[job.id, score, secrets.token_hex(8), wire, state, *fields])
         return job
 
 

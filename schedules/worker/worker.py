@@ -11,7 +11,7 @@ import sys
 import traceback
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -168,7 +168,7 @@ class Worker(RQWorker):
 
 def _why_stopped(job: RQJob) -> str:
     """Say who stopped a run: the move script leaves a word when it was the overlap policy."""
-    slot = job.connection.hget(job.key, "stopped_for")
+    slot = cast("bytes | None", job.connection.hget(job.key, "stopped_for"))
     if slot is None:
         return "Stopped by an operator."
     return f"Stopped by the next slot ({slot.decode()}) (overlap policy terminate_other)."
