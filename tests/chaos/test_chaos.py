@@ -157,6 +157,8 @@ class Chaos:
 
     def run(self, cycles: int, schedulers: int) -> None:
         self.register(*range(1, COUNT + 1))
+        with self.server.client() as client:
+            self.first_slot = int(client.zrange(keys.SCHEDULED, 0, 0, withscores=True)[0][1])
         for _ in range(schedulers):
             self.start()
         common = [
@@ -207,7 +209,7 @@ def balance(cycles: int, schedulers: int, tmp_path: Path, seed: int) -> None:
         always = [schedule_id(n) for n in range(1, CANCELLED[0])]
         lost, doubled = wanted - kept, books.doubled()
         skipped = [slot for slot in books.accounted if slot[0] in always]
-        missed = books.missed(always, since=chaos.started + 1, until=until)
+        missed = books.missed(always, since=chaos.first_slot, until=until)
         print(
             f"\nchaos: seed {seed}, {cycles} cycles in {until - chaos.started} s, {schedulers} schedulers, "
             f"{sum(books.queued.values())} slots; {proxy.cuts} connections cut; "

@@ -176,7 +176,7 @@ def test_a_run_that_waits_for_its_retry_counts_as_in_progress(engine: Engine) ->
 
 
 @pytest.mark.parametrize(
-    "before, after", [("allow_all", "buffer_all"), ("skip", "buffer_one"), ("buffer_all", "skip")]
+    "before, after", [("skip", "buffer_all"), ("skip", "buffer_one"), ("buffer_all", "skip")]
 )
 def test_a_policy_that_changes_during_a_run_takes_it_into_account(
     engine: Engine, before: str, after: str
