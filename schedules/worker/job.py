@@ -104,6 +104,10 @@ class Job(RQJob):
     def retry(self, queue: Queue, pipeline: Pipeline) -> None:
         """Go on to the next attempt, telling the ledger, and wake the dispatcher, which queues it when it is due."""
         self._interval = self._next_interval()
+        if not self.retry_max and self.retries_left:
+            # A job that no template made: how many retries it began with is known for the last time.
+            self.retry_max = self.retries_left
+            pipeline.hset(self.key, "retry_max", str(self.retry_max))
         attempt = self.attempt
         super().retry(queue, pipeline)
         now = datetime.now(UTC)
