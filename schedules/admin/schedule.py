@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from schedules.admin.waiting import SaysWhenRedisIsAway
 from schedules.forms import ScheduleForm
 from schedules.models import Kind, Schedule
 
@@ -21,14 +22,8 @@ TARGET_FIELDS = ("func", "args", "kwargs")
 PAYLOAD_FIELDS = ("args", "kwargs")
 
 
-if TYPE_CHECKING:
-    ScheduleModelAdmin = admin.ModelAdmin[Schedule]
-else:  # generic for the type checker alone
-    ScheduleModelAdmin = admin.ModelAdmin
-
-
 @admin.register(Schedule)
-class ScheduleAdmin(ScheduleModelAdmin):
+class ScheduleAdmin(SaysWhenRedisIsAway):
     """Schedules: What, When, How."""
 
     form = ScheduleForm
