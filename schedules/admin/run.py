@@ -9,8 +9,10 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from schedules.admin.rq_links import job_link
 from schedules.models import Run
 
 PAYLOAD_FIELDS = ("payload", "result", "traceback", "output")
@@ -78,8 +80,14 @@ class RunAdmin(RunModelAdmin):
             },
         ),
         (_("What"), {"fields": ("func", "payload", "result", "output")}),
-        (_("How"), {"fields": ("trigger", "started_by", "attempt", "queue", "worker", "job_id")}),
+        (_("How"), {"fields": ("trigger", "started_by", "attempt", "queue", "worker", "rq_job")}),
     )
+    readonly_fields = ("rq_job",)
+
+    @admin.display(description=_("job"))
+    def rq_job(self, run: Run) -> str | SafeString:
+        """Link to what RQ knows of the job, for as long as RQ keeps it."""
+        return job_link(run.queue, run.job_id) if run.job_id else "–"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         """Leave the large texts in the database, except on the page of one run."""
