@@ -16,7 +16,6 @@ from typing import Any
 
 import requests
 from honcho.environ import parse_procfile
-from rq import Queue
 
 from scheduler_project.processes import die_with_parent, kill_session
 from schedules.engine.identity import identity_of
@@ -115,7 +114,7 @@ class Product:
         if name == "web":
             try:
                 return requests.get(f"{self.url}/admin/login/", timeout=5).ok
-            except requests.ConnectionError:
+            except requests.RequestException:
                 return False
         return READY[name.split()[0]] in self.text(name)
 
@@ -180,9 +179,7 @@ class Product:
 
     def job(self, job_id: str) -> Job | None:
         """Return RQ's job."""
-        found = Queue("default", connection=self.redis, job_class=Job).fetch_job(job_id)
-        assert found is None or isinstance(found, Job)
-        return found
+        return Job.fetch(job_id, connection=self.redis) if Job.exists(job_id, connection=self.redis) else None
 
     def score(self, schedule_id: str) -> float | None:
         """Return when a schedule is due next by rq-scheduler's own set, unix seconds."""

@@ -1,0 +1,81 @@
+"""Every process is ended and started again, in turn, while a schedule runs every second: no slot is lost or doubled."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import pytest
+
+from tests.acceptance.pages import Admin
+from tests.acceptance.product import Product, Ran
+from tests.support.waiting import wait_for
+
+RECORD = "tests.acceptance.newsroom.jobs.record"
+PROCESSES = ("web", "rqscheduler", "rqworker", "redis")
+
+
+def between_slots() -> bool:
+    """Tell whether the run of this second is over and the next has not begun."""
+    return 0.5 < time.time() % 1 < 0.7
+
+
+def check_that_each_slot_ran_once(runs: list[Ran]) -> None:
+    slots = [run.slot for run in runs]
+    wanted = list(range(min(slots), max(slots) + 1))
+    assert sorted(slots) == wanted, (
+        f"missing {set(wanted) - set(slots)}, {len(slots) - len(set(slots))} doubled"
+    )
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_lost_when_a_process_is_restarted(
+    product: Product, admin: Admin, sign: signal.Signals
+) -> None:
+    label = sign.name
+    schedule_id = admin.add(
+        name=label, func=RECORD, args=f'["{label}"]', interval=1, overlap_policy="allow_all"
+    )
+    for process in PROCESSES:
+        before = wait_for(lambda: product.ran(label))[-1].slot
+        wait_for(between_slots)
+        begun = time.monotonic()
+        code = product.end(process, sign)
+        ended = time.monotonic() - begun
+        assert ended < 5 or sign == signal.SIGKILL
+        if sign == signal.SIGTERM:
+            assert code == 0, f"{process} ended with {code}:\n{product.text(process)}"
+        product.start(process)
+        wait_for(
+            lambda before=before: product.ran(label)[-1].slot >= before + 2,
+            seconds=15,
+            what=f"{process} works",
+        )
+        print(
+            f"{sign.name} {process}: ended after {ended:.2f} s, at work again after {time.monotonic() - begun:.2f} s"
+        )
+    for process in ("web", "rqscheduler", "rqworker"):
+        assert product.is_running(process), product.text(process)
+    admin.change(schedule_id, enabled=False)
+    check_that_each_slot_ran_once(product.ran(label))
+
+
+def test_a_job_that_runs_when_its_worker_is_told_to_stop_is_finished_first(product: Product) -> None:
+    gate = product.folder / "gate"
+    done = product.client(
+        "from schedules.services import SchedulerService\n"
+        "print(SchedulerService.schedule_job(func='tests.acceptance.newsroom.jobs.work_until_told',"
+        f" args=('long', {str(gate)!r})).id)\n"
+    )
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: product.ran("long"))
+    worker = product.processes["rqworker"]
+    worker.send_signal(signal.SIGTERM)
+    wait_for(lambda: "shut down" in product.text("rqworker").lower(), what=product.text("rqworker"))
+    assert worker.poll() is None
+    gate.touch()
+    assert worker.wait(timeout=10) == 0
+    job = product.job(done.stdout.strip())
+    assert job is not None
+    assert job.get_status() == "finished"
+    assert job.return_value() == "told"
