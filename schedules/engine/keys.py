@@ -12,6 +12,7 @@ keeps under the fixed prefix `rq`: with the default prefix the two are the same 
 | `rq:schedules:index` | hash | id -> `<source>:<digest>` of everything registered |
 | `rq:schedules:events` | stream | what happened, for the ledger |
 | `rq:schedules:quarantine` | hash | entries that could not be read: id -> reason, as JSON |
+| `rq:schedules:schedulers` | hash | who dispatches: name -> last sign of life, as JSON |
 | `rq:schedules:wake` | channel | "the set has an earlier first member now" |
 | `rq:schedules:keeper` | text | the token of whoever keeps the ledger, until it lapses |
 | `rq:schedules:unattended` | hash | queues in which runs wait and on which nobody works: name -> since (unix) |
@@ -30,6 +31,7 @@ SCHEDULED: Final = f"{RQ_KEY_PREFIX}:scheduler:scheduled_jobs"
 INDEX: Final = f"{RQ_KEY_PREFIX}:schedules:index"
 EVENTS: Final = f"{RQ_KEY_PREFIX}:schedules:events"
 QUARANTINE: Final = f"{RQ_KEY_PREFIX}:schedules:quarantine"
+SCHEDULERS: Final = f"{RQ_KEY_PREFIX}:schedules:schedulers"
 WAKE: Final = f"{RQ_KEY_PREFIX}:schedules:wake"
 INSTANCES: Final = f"{RQ_KEY_PREFIX}:scheduler_instance:"
 LEASE: Final = f"{RQ_KEY_PREFIX}:schedules:keeper"

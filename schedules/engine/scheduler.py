@@ -23,7 +23,7 @@ from redis import Redis
 from rq.exceptions import NoSuchJobError
 from rq.job import Job, Retry
 
-from schedules.engine import keys
+from schedules.engine import keys, presence
 from schedules.engine.clock import Clock, RedisClock, rq_time
 from schedules.engine.dispatch import Dispatcher
 from schedules.engine.entries import Entries, Outcome, Progress
@@ -151,6 +151,7 @@ class Scheduler(DjangoScheduler):
             )
             pipe.expire(self.key, HEARTBEAT_SECONDS * 3)
             pipe.execute()
+        presence.sign(self.connection, self.name)
 
     def register_birth(self) -> None:
         """Say that this process lives. Any number may run; none keeps another from starting."""
@@ -160,6 +161,7 @@ class Scheduler(DjangoScheduler):
         """Take the sign of life away, if Redis is there to be told."""
         try:
             self.connection.delete(self.key)
+            presence.leave(self.connection, self.name)
         except Exception as error:  # noqa: BLE001 - the process is ending: the key expires by itself
             logger.info("Redis could not be told of the stop: %s", error)
 
