@@ -6,8 +6,11 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from schedules.views.health import health
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("health", health, name="health"),
     path("admin/", admin.site.urls),
     path("v1/jobs/", include("schedules.router.urls")),
 ]

@@ -13,6 +13,7 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
+from django.urls import get_resolver
 
 from schedules import environment
 from schedules.conf import ConfError, conf
@@ -132,6 +133,36 @@ def check_names(
                 )
             )
     return found
+
+
+@register(Tags.urls)
+def check_queue_pages(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """W003: nobody reaches django-rq's pages past the permissions; by themselves they let any staff user in."""
+    from schedules.admin.queue_pages import unguarded  # an admin is imported when all apps are ready
+
+    if not getattr(settings, "ROOT_URLCONF", ""):
+        return []
+    return [
+        Warning(
+            f"{route} leads to a page of django-rq that any staff user may use, whatever their permissions.",
+            hint="Leave django_rq.urls out: the admin has its pages, each behind a permission.",
+            id="schedules.W003",
+            obj=route,
+        )
+        for route in unguarded(get_resolver().url_patterns)
+    ]
+
+
+@register(deploy=True)
+def check_health(app_configs: Sequence[AppConfig] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """S100 to S111, with `manage.py check --deploy`: what the banners of the admin say, but for notes."""
+    from schedules.health import Level, findings, gather
+
+    return [
+        Warning(finding.text, hint=finding.command or None, id=f"schedules.{finding.code}")
+        for finding in findings(gather())
+        if finding.level != Level.INFO
+    ]
 
 
 def _names(alias: str) -> list[str]:

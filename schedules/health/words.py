@@ -1,0 +1,62 @@
+"""How long something took or is away, in the fewest words that still say it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+
+
+def long(length: timedelta) -> str:
+    """Return a length in one unit, rounded down.
+
+    >>> long(timedelta(seconds=190))
+    '3 minutes'
+    """
+    seconds = max(0, int(length.total_seconds()))
+    for unit, size in _UNITS:
+        count = seconds // size
+        if count or unit == "second":
+            break
+    texts = {
+        "day": ngettext("%(count)d day", "%(count)d days", count),
+        "hour": ngettext("%(count)d hour", "%(count)d hours", count),
+        "minute": ngettext("%(count)d minute", "%(count)d minutes", count),
+        "second": ngettext("%(count)d second", "%(count)d seconds", count),
+    }
+    return texts[unit] % {"count": count}
+
+
+def ago(length: timedelta) -> str:
+    """Return how long ago, in one unit."""
+    return _("%(long)s ago") % {"long": long(length)}
+
+
+def ahead(length: timedelta) -> str:
+    """Return in how long, in one unit."""
+    return _("in %(long)s") % {"long": long(length)}
+
+
+def seconds_text(seconds: float | None) -> str:
+    """Return a measured length as people read it; empty for None.
+
+    >>> [seconds_text(s) for s in (0.0004, 0.25, 3.14, 75, 3725, 90_000, -2.5)]
+    ['0 ms', '250 ms', '3.1 s', '1 min 15 s', '1 h 2 min', '25 h 0 min', '−2.5 s']
+    """
+    if seconds is None:
+        return ""
+    sign = "−" if seconds < 0 else ""
+    size = abs(seconds)
+    if size < 0.9995:
+        return sign + _("%(count)d ms") % {"count": int(size * 1000)}
+    if size < 59.95:
+        text = f"{size:.1f}"
+        return sign + _("%(count)s s") % {"count": text}
+    whole = round(size)
+    if whole < 3600:
+        return sign + _("%(minutes)d min %(seconds)d s") % {"minutes": whole // 60, "seconds": whole % 60}
+    minutes = whole // 60
+    return sign + _("%(hours)d h %(minutes)d min") % {"hours": minutes // 60, "minutes": minutes % 60}
