@@ -3,14 +3,14 @@
 One stream record holds the events of one step as a JSON list in the field `events`, and the moment (unix
 seconds) in `at`. Each event has a kind in `e`:
 
-- `queued` (move, move_stock, run_now): `j` job, `q` queue, `t` trigger (`schedule`, `catchup`, `manual`),
-  `s` slot (one-offs of the stock API only), `by` user
+- `queued` (move, move_stock, run_now, start, service): `j` job, `q` queue, `t` trigger (`schedule`, `catchup`,
+  `manual`, `retry`), `s` slot (one-offs of the stock API only), `by` user, `f` function, `of` the job it repeats
 - `skipped` (move): `i` schedule, `s` slot, `q` queue, `r` reason
 - `missed` (move, register, quarantine): `i` schedule, `a` first and `b` last slot, `r` reason, `q` queue,
   `w` trigger (wire form, to list the slots between the two)
 - `canceled` (move): `j` job, `r` reason
 - `started` (worker): `j` job, `q` queue, `w` worker, `n` attempt, `f` function, `name`
-- `ended` (worker): `j` job, `st` status (`retry`: another attempt follows), `n` attempt, `w` worker, `r` reason,
+- `ended` (worker, close): `j` job, `st` status (`retry`: another attempt follows), `n` attempt, `w` worker, `r` reason,
   `x` exception, `tb` traceback, `res` result, `out` output, `next` attempt at (unix seconds)
 """
 

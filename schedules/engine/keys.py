@@ -11,6 +11,7 @@ keeps under the fixed prefix `rq`: with the default prefix the two are the same 
 | `rq:schedules:template:<id>` | hash | what every job of this schedule is copied from |
 | `rq:schedules:index` | hash | id -> `<source>:<digest>` of everything registered |
 | `rq:schedules:events` | stream | what happened, for the ledger |
+| `rq:schedules:output:<id>` | stream | what a job prints, while somebody follows it |
 | `rq:schedules:quarantine` | hash | entries that could not be read: id -> reason, as JSON |
 | `rq:schedules:schedulers` | hash | who dispatches: name -> last sign of life, as JSON |
 | `rq:schedules:wake` | channel | "the set has an earlier first member now" |
@@ -57,6 +58,11 @@ def state(schedule_id: str) -> str:
 def template(schedule_id: str) -> str:
     """Return the key of the hash that a schedule's jobs are copied from."""
     return f"{RQ_KEY_PREFIX}:schedules:template:{schedule_id}"
+
+
+def output(job_id: str) -> str:
+    """Return the key of the stream on which a followed job's output is passed on while it runs."""
+    return f"{RQ_KEY_PREFIX}:schedules:output:{job_id}"
 
 
 @cache

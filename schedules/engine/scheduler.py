@@ -30,6 +30,7 @@ from schedules.engine.entries import Entries, Outcome, Progress
 from schedules.engine.loop import HEARTBEAT_SECONDS, Loop
 from schedules.engine.state import State, new_generation
 from schedules.engine.stock import local_zone
+from schedules.engine.template import job_fields, payload
 from schedules.engine.wake import Alarm
 from schedules.spec import Plan, ScheduleSpec, plan_to_wire
 from schedules.timing import CronTrigger, IntervalTrigger, check_cron, next_slot
@@ -53,6 +54,7 @@ class Scheduler(DjangoScheduler):
         self._change_time = self.connection.register_script(keys.script("change_time"))
         self._run_now = self.connection.register_script(keys.script("run_now"))
         self._place = self.connection.register_script(keys.script("place"))
+        self._start = self.connection.register_script(keys.script("start"))
 
     # --- our own door -----------------------------------------------------------------------------------------
 
@@ -87,6 +89,43 @@ class Scheduler(DjangoScheduler):
         if not self._run_now(args=[schedule_id, job_id, f"{now:.6f}", rq_time(now), json.dumps(started_by)]):
             return None
         return self.job_class.fetch(job_id, connection=self.connection)
+
+    def start(
+        self, spec: ScheduleSpec, *, trigger: str, started_by: str = "", like: str = "", follow: bool = False
+    ) -> Job | None:
+        """Queue one job for a spec at once, registered or not; no plan is touched.
+
+        Args:
+            spec: whose function, arguments, queue, timeout and retries it gets.
+            trigger: `manual` or `retry`, for the ledger.
+            started_by: who asked for it.
+            like: a job that it repeats, with the payload of that one where Redis still has it.
+            follow: pass its output on while it runs; see `keys.output`.
+
+        Returns:
+            The job, or None if `like` is gone and the spec has no function.
+        """
+        job_id = f"{spec.id}_now-{secrets.token_hex(6)}"
+        now = time.time()
+        event = {
+            "e": "queued",
+            "j": job_id,
+            "t": trigger,
+            "by": started_by,
+            "q": spec.plan.queue,
+            "f": spec.func,
+        }
+        if like:
+            event["of"] = like
+        fields = [*job_fields(spec), *(["followed", "1"] if follow else [])]
+        data = payload(spec.func, spec.args, spec.kwargs) if spec.func else b""
+        started = self._start(
+            args=[
+                *(spec.id, job_id, f"{now:.6f}", rq_time(now), json.dumps(event), spec.plan.queue),
+                *(json.dumps(fields), data, like),
+            ]
+        )
+        return self.job_class.fetch(job_id, connection=self.connection) if started else None
 
     def enqueue_once(
         self,

@@ -10,14 +10,14 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import django_rq
 from django_rq.queues import get_result_ttl
 from rq.job import Job, Retry
 
-from schedules.engine import EngineError, PayloadError, Progress
+from schedules.engine import EngineError, PayloadError, Progress, events
 from schedules.engine.entries import EntryState, Outcome
 from schedules.engine.template import payload
 from schedules.services import calls
@@ -162,15 +162,20 @@ class SchedulerService:
         kept = calls.checked_result_ttl(result_ttl)
         if kept is None:
             kept = get_result_ttl(queue)
-        with redis_errors_as_ours(scheduler.connection):
-            return rq_queue.enqueue_call(
+        with redis_errors_as_ours(scheduler.connection), scheduler.connection.pipeline() as pipe:
+            job = rq_queue.enqueue_call(
                 path,
                 args=call_args,
                 kwargs=call_kwargs,
                 timeout=calls.checked_timeout(timeout),
                 retry=calls.checked_retry(retry),
                 result_ttl=kept,
+                pipeline=pipe,
             )
+            told = {"e": "queued", "j": job.id, "t": "manual", "q": queue, "f": path}
+            events.append(pipe, at=datetime.now(UTC).timestamp(), event=told)
+            pipe.execute()
+        return job
 
     @classmethod
     def cancel(cls, id: UUID | str) -> bool:
@@ -199,6 +204,36 @@ class SchedulerService:
             raise UnknownScheduleError(
                 f"No schedule {schedule_id} is registered, so there is nothing to run. "
                 "Is it enabled, and has sync_schedules run?"
+            )
+        return job
+
+    @classmethod
+    def start(
+        cls,
+        spec: ScheduleSpec,
+        *,
+        trigger: Literal["manual", "retry"] = "manual",
+        started_by: str = "",
+        like: str = "",
+        follow: bool = False,
+    ) -> Job:
+        """Start one run of a spec at once, registered or not: no slot is shifted or used up.
+
+        With `like`, the id of an earlier job, it repeats that one with the arguments that it had. With `follow`,
+        what it prints can be read while it runs.
+
+        Raises:
+            InvalidCallError: there is nothing to run: the earlier job is gone, and the spec names no function.
+        """
+        scheduler = scheduler_for(spec.plan.queue)
+        with redis_errors_as_ours(scheduler.connection):
+            try:
+                job = scheduler.start(spec, trigger=trigger, started_by=started_by, like=like, follow=follow)
+            except PayloadError as error:
+                raise InvalidCallError(str(error)) from error
+        if job is None:
+            raise InvalidCallError(
+                f"Job {like} cannot be repeated: Redis has dropped it, and its arguments were not kept."
             )
         return job
 

@@ -11,7 +11,7 @@ from rq.job import Job as RQJob
 from schedules import targets
 from schedules.engine import events, keys
 from schedules.engine.identity import identity_of
-from schedules.worker.output import Tail, kept_output
+from schedules.worker.output import Follower, Tail, kept_output
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -33,6 +33,8 @@ class Job(RQJob):
     tail: Tail | None = None
     ending: dict[str, Any] | None = None
     """The event that tells how the attempt under way ended, until it is on the stream."""
+    is_followed: bool = False
+    """Whether somebody waits for its output."""
     put_back: str = ""
     """When (unix seconds) the keeper put it back on its queue, after a worker had taken it and died; else empty."""
     _interval: int | None = None
@@ -60,6 +62,7 @@ class Job(RQJob):
         added = {_text(name): value for name, value in raw_data.items()}
         self.schedule_name = _text(added.get("schedule_name", b""))
         self.schedule_source = _text(added.get("schedule_source", b""))
+        self.is_followed = b"followed" in raw_data
         self.put_back = _text(added.get("put_back", b""))
         retry_max = _text(added.get("retry_max", b""))
         self.retry_max = int(retry_max) if retry_max.isdigit() else 0
@@ -89,11 +92,16 @@ class Job(RQJob):
 
     def perform(self) -> Any:
         """Run the function, if it may be run, keeping what it prints and logs."""
-        with kept_output() as tail:
+        follower = Follower(self.connection, keys.output(self.id)) if self.is_followed else None
+        with kept_output(follower) as tail:
             self.tail = tail
-            if self.schedule_source == "row":
-                self._check_allowed()
-            return super().perform()
+            try:
+                if self.schedule_source == "row":
+                    self._check_allowed()
+                return super().perform()
+            finally:
+                if follower is not None:
+                    follower.flush()
 
     def _check_allowed(self) -> None:
         try:

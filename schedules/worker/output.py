@@ -6,21 +6,28 @@ import io
 import logging
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO
+
+from redis import Redis
+from redis.exceptions import RedisError
 
 LIMIT: Final = 64 * 1024
 """Bytes of a run's output that are kept: the last ones."""
+MOST_A_SECOND: Final = 20
+FOLLOWED_SECONDS: Final = 600
 CUT_MARK: Final = "[… the beginning was cut off: {dropped} bytes]\n"
 
 
 class Tail:
     """The last bytes written; older ones are counted and dropped, so gigabytes cost no memory."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, *, follower: Callable[[bytes], None] | None = None) -> None:
         self._limit = limit
+        self._follower = follower
         self._chunks: deque[bytes] = deque()
         self._size = 0
         self._total = 0
@@ -39,6 +46,8 @@ class Tail:
                 len(self._chunks) > 4096
             ):  # a job that prints single characters must not keep a million objects
                 self._chunks = deque([b"".join(self._chunks)])
+        if self._follower is not None:
+            self._follower(kept)
 
     def text(self) -> str:
         """Return what is kept, marked if it was cut; bytes that are no text are shown as such."""
@@ -50,6 +59,39 @@ class Tail:
             # A character may have been cut in half: what is left of it is dropped, not shown as bytes.
             return CUT_MARK.format(dropped=dropped) + text.lstrip("\ufffd")
         return text
+
+
+class Follower:
+    """Passes a job's output on while it runs, to whoever reads the stream; at most so much, never at the job's cost."""
+
+    def __init__(self, connection: Redis, key: str) -> None:
+        self._connection = connection
+        self._key = key
+        self._waiting = bytearray()
+        self._second = 0
+        self._sent = 0
+
+    def __call__(self, data: bytes) -> None:
+        """Pass some output on, or keep it for the next second if much was passed on in this."""
+        self._waiting += data
+        del self._waiting[:-LIMIT]
+        second = int(time.monotonic())
+        if second != self._second:
+            self._second, self._sent = second, 0
+        if self._sent < MOST_A_SECOND:
+            self.flush()
+
+    def flush(self) -> None:
+        """Pass on what was kept."""
+        if not self._waiting:
+            return
+        self._sent += 1
+        data, self._waiting = bytes(self._waiting), bytearray()
+        # Whoever follows loses sight of it; the job goes on, and the ledger has the tail.
+        with suppress(RedisError, OSError), self._connection.pipeline(transaction=False) as pipe:
+            pipe.xadd(self._key, {"data": data}, maxlen=1000)
+            pipe.expire(self._key, FOLLOWED_SECONDS)
+            pipe.execute()
 
 
 class _TeeBytes(io.RawIOBase):
@@ -117,13 +159,13 @@ class _TailHandler(logging.Handler):
 
 
 @contextmanager
-def kept_output() -> Iterator[Tail]:
+def kept_output(follower: Callable[[bytes], None] | None = None) -> Iterator[Tail]:
     """Keep what this process prints and logs while it is open, and let it through as well.
 
     Python's own streams and the root logger are kept, not file descriptors: a pipe between a job and its own
     process fills up and stands still when a library writes to it with the interpreter locked.
     """
-    tail = Tail()
+    tail = Tail(follower=follower)
     handler = _TailHandler(tail)
     root = logging.getLogger()
     out, err = sys.stdout, sys.stderr
