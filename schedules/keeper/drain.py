@@ -14,12 +14,12 @@ from redis import Redis
 
 from schedules.conf import conf
 from schedules.engine import keys
-from schedules.engine.identity import identity_of
+from schedules.engine.identity import JobIdentity, identity_of
 from schedules.keeper import rows as ledger
 from schedules.keeper.alarms import Notice, Watch
 from schedules.keeper.missed import missed_slots_of
 from schedules.keeper.notes import Notes, next_runs, read_notes, write_notes
-from schedules.keeper.rows import COLUMNS, Row, moment_of, new_row
+from schedules.keeper.rows import Row, moment_of, new_row
 from schedules.keeper.stream import Record, order_of
 from schedules.keeper.writing import write_rows
 from schedules.models import LedgerPosition, Run, RunStatus, RunTrigger
@@ -31,9 +31,12 @@ MOST_EVENTS: Final = 2000
 """Events in one transaction: bounds how long it holds the database, and what a crash has to do again."""
 LOOKUP: Final = 500
 NAMES_KEPT: Final = 20_000
-_SEEN: Final = ("id", *COLUMNS)
-_LARGE: Final = frozenset({"payload", "result", "exception", "traceback", "output"})
-_READ: Final = tuple(name for name in _SEEN if name not in _LARGE)
+NOBODY: Final = JobIdentity(None, None)
+READ_COLUMNS: Final = (
+    *("id", "job_id", "schedule_id", "schedule_name", "scheduled_for", "trigger", "status", "reason"),
+    *("queue", "attempt", "enqueued_at", "started_at", "delay"),
+)
+"""What `rows` and the alarms look at of a row that is there."""
 
 
 class NotKeeperError(Exception):
@@ -187,20 +190,24 @@ class _Batch:
         self.names: Mapping[str, str] = {}
         self.drained = Drained()
         self.watch = Watch(self.drained.notices)
-        jobs: dict[str, None] = {}
+        jobs: dict[str, JobIdentity] = {}
         strangers: dict[str, None] = {}
         for record in records:
             for event in record.events:
-                schedule_id = _schedule_of(event)
-                if schedule_id is not None:
-                    strangers[schedule_id] = None
                 if "j" in event:
-                    jobs[str(event["j"])] = None
-                elif "s" in event and "i" in event:
-                    jobs[f"{event['i']}_{event['s']}"] = None
+                    job_id = str(event["j"])
+                    if job_id not in jobs:
+                        identity = identity_of(job_id)
+                        jobs[job_id] = identity
+                        if identity.schedule_id is not None:
+                            strangers[identity.schedule_id] = None
+                elif "i" in event:
+                    strangers[str(event["i"])] = None
+                    if "s" in event:
+                        jobs[f"{event['i']}_{event['s']}"] = NOBODY
                 if "of" in event:
-                    jobs[str(event["of"])] = None
-        self.jobs = list(jobs)
+                    jobs.setdefault(str(event["of"]), NOBODY)
+        self.jobs = jobs
         self.strangers = list(strangers)
         self.schedule_ids = [pk for pk in map(_uuid, strangers) if pk is not None]
 
@@ -209,13 +216,13 @@ class _Batch:
         self.names = names
         self.using = using
         self.notes = read_notes(self.schedule_ids, using=using, lock=True)
-        self._load_rows(self.jobs)
+        self._load_rows(list(self.jobs))
 
     def _load_rows(self, job_ids: Sequence[str]) -> None:
         for start in range(0, len(job_ids), LOOKUP):
             chunk = [ledger.storable("job_id", job_id) for job_id in job_ids[start : start + LOOKUP]]
-            for found in Run.objects.using(self.using).filter(job_id__in=chunk).values_list(*_READ):
-                values = dict(zip(_READ, found, strict=True))
+            for found in Run.objects.using(self.using).filter(job_id__in=chunk).values_list(*READ_COLUMNS):
+                values = dict(zip(READ_COLUMNS, found, strict=True))
                 pk = values.pop("id")
                 self.rows[values["job_id"]] = Row(values, pk=pk)
 
@@ -266,9 +273,12 @@ class _Batch:
             self.drained.paused |= self.watch.run_ended(notes, row, added_at)
 
     def _row(self, event: Mapping[str, Any], at: datetime) -> tuple[Row, Notes | None]:
-        job_id = ledger.storable("job_id", str(event["j"]))
+        job_id = str(event["j"])
+        identity = self.jobs[job_id]
+        if identity is NOBODY:
+            identity = identity_of(job_id)
+        job_id = ledger.storable("job_id", job_id)
         row = self.rows.get(job_id)
-        identity = identity_of(job_id)
         notes = self.notes.get(identity.schedule_id) if identity.schedule_id is not None else None
         if row is None:
             slot = identity.scheduled_for
@@ -346,12 +356,6 @@ def _batches(records: Sequence[Record]) -> list[list[Record]]:
         batches[-1].append(record)
         events += len(record.events)
     return batches
-
-
-def _schedule_of(event: Mapping[str, Any]) -> str | None:
-    if "i" in event:
-        return str(event["i"])
-    return identity_of(str(event["j"])).schedule_id if "j" in event else None
 
 
 def _uuid(text: str) -> UUID | None:

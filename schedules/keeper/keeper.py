@@ -30,7 +30,7 @@ from schedules.services.connection import with_bounded_waits
 
 logger = logging.getLogger(__name__)
 
-READ: Final = 500
+READ: Final = 1000
 """Records that are read at once."""
 GATHER_SECONDS: Final = 0.2
 """How long records are gathered before they are written: many rows in one transaction, and soon enough to be seen."""
@@ -42,6 +42,7 @@ PRUNE_SECONDS: Final = 600.0
 PRUNE_SLICE: Final = 0.1
 NOTE_SECONDS: Final = 600.0
 """Seconds between two comparisons of all schedules' next runs with Redis."""
+ASK_AGAIN: Final = 0.1
 FIRST_BACKOFF: Final = 0.2
 LAST_BACKOFF: Final = 5.0
 
@@ -134,7 +135,8 @@ class Keeper:
         if self._lease.renew_in <= 0 and not self._lease.take():
             if self._keeps:
                 self._lay_down()
-            stop.wait(RENEW_SECONDS)
+            # Asked again when it would lapse: at once after a holder that is gone, never while it renews.
+            stop.wait(self._lease.others_left + ASK_AGAIN)
             return
         close_old_connections()
         if not self._keeps:

@@ -10,9 +10,9 @@ from redis import Redis
 
 from schedules.engine import keys
 
-LEASE_SECONDS: Final = 10.0
-RENEW_SECONDS: Final = 4.0
-"""How often a holder renews and the others ask: a dead holder is followed within the sum of the two."""
+LEASE_SECONDS: Final = 14.0
+RENEW_SECONDS: Final = 8.0
+"""How long a holder waits before it renews: seldom enough to cost nothing, and often enough to stumble once."""
 
 
 class Lease:
@@ -24,6 +24,8 @@ class Lease:
         self._take = connection.register_script(keys.script("lease"))
         self._release = connection.register_script(keys.script("release"))
         self._sure_until = 0.0
+        self.others_left = 0.0
+        """Seconds for which another holds it, as of the last question: whoever waits need not ask before."""
 
     @property
     def is_held(self) -> bool:
@@ -38,10 +40,11 @@ class Lease:
     def take(self) -> bool:
         """Take or renew it; return whether it is ours now."""
         asked_at = time.monotonic()
-        held = bool(self._take(args=[self.token, int(LEASE_SECONDS * 1000)]))
+        left = int(self._take(args=[self.token, int(LEASE_SECONDS * 1000)]))
         # Counted from before the question: a slow answer must not make us believe too long.
-        self._sure_until = asked_at + LEASE_SECONDS if held else 0.0
-        return held
+        self._sure_until = asked_at + LEASE_SECONDS if left == 0 else 0.0
+        self.others_left = left / 1000
+        return left == 0
 
     def release(self) -> None:
         """Give it back, so that another need not wait for it to lapse."""

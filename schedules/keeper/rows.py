@@ -22,6 +22,8 @@ TEXT_LIMITS: Final = {
 }
 TEXT_BYTES: Final = OUTPUT_BYTES + 4096
 """No text of a row is longer than the longest output with its mark."""
+SURELY_SHORT: Final = 100
+"""Characters that every column of free text takes; those that are shorter hold words of our own."""
 ENDINGS: Final = frozenset({"succeeded", "failed", "canceled", "abandoned"})
 DEFAULTS: Final[Mapping[str, Any]] = {
     field.attname: (field.get_default() if field.has_default() else None if field.null else "")
@@ -63,6 +65,8 @@ def new_row(*, job_id: str, scheduled_for: datetime, **values: Any) -> Row:
 
 def storable(column: str, text: str) -> str:
     """Return a text as every database takes it: without NUL and half characters, and not too long."""
+    if len(text) <= SURELY_SHORT and text.isascii() and "\x00" not in text:
+        return text
     if not text.isascii() or "\x00" in text:
         text = _UNSTORABLE.sub("\ufffd", text)
     limit = TEXT_LIMITS.get(column)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -110,10 +111,19 @@ def _encoder(field: Any, connection: Any) -> Any:
     """Return what turns a Python value into the database's; texts and numbers pass as they are."""
     if isinstance(field, models.CharField | models.TextField | models.FloatField | models.IntegerField):
         return _same
+    if isinstance(field, models.DateTimeField):
+        if connection.vendor == "postgresql":
+            return _same
+        if connection.vendor == "sqlite" and connection.timezone is UTC:
+            return _text_of  # what Django does, without asking the settings for each value
     target = field.target_field if isinstance(field, models.ForeignKey) else field
     return lambda value: (
         None if value is None else target.get_db_prep_value(value, connection, prepared=False)
     )
+
+
+def _text_of(value: datetime | None) -> str | None:
+    return None if value is None else str(value.astimezone(UTC).replace(tzinfo=None))
 
 
 def _same(value: Any) -> Any:
