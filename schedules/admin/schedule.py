@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -14,21 +14,33 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from schedules.admin.change_list import QueueFilter, ScheduleChangeList, StateFilter, TagFilter
+from schedules.admin.list_columns import ScheduleColumns
 from schedules.admin.waiting import SaysWhenRedisIsAway
 from schedules.forms import ScheduleForm
-from schedules.models import Kind, Schedule
+from schedules.models import Schedule
+from schedules.targets import registered_targets
 
 TARGET_FIELDS = ("func", "args", "kwargs")
 PAYLOAD_FIELDS = ("args", "kwargs")
 
 
 @admin.register(Schedule)
-class ScheduleAdmin(SaysWhenRedisIsAway):
+class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
     """Schedules: What, When, How."""
 
     form = ScheduleForm
-    list_display = ("name", "func", "when", "state", "next_run_at", "last_run_at", "last_status", "queue")
-    list_filter = ("enabled", "kind", "queue", "last_status")
+    list_display = (
+        "schedule_cell",
+        "when_cell",
+        "next_run_cell",
+        "last_run_cell",
+        "strip_cell",
+        "queue_cell",
+    )
+    list_display_links = None
+    list_filter = (StateFilter, QueueFilter, TagFilter)
+    show_full_result_count = False
     search_fields = ("name", "func", "description", "tags", "args", "kwargs")
     ordering = ("name",)
     list_per_page = 50
@@ -80,15 +92,6 @@ class ScheduleAdmin(SaysWhenRedisIsAway):
         (_("State"), {"fields": ("id", "state", "created_at", "updated_at")}),
     )
 
-    @admin.display(description=_("when"), ordering="kind")
-    def when(self, schedule: Schedule) -> str:
-        """What the trigger says, as it was entered."""
-        if schedule.kind == Kind.CRON:
-            return f"{schedule.cron} {schedule.timezone}"
-        if schedule.kind == Kind.ONCE:
-            return "–" if schedule.run_at is None else f"{schedule.run_at:%Y-%m-%d %H:%M:%S} UTC"
-        return gettext("every %(interval)s s") % {"interval": schedule.interval}
-
     @admin.display(description=_("state"))
     def state(self, schedule: Schedule) -> str | SafeString:
         """Whether it is meant to run, and why not."""
@@ -100,6 +103,20 @@ class ScheduleAdmin(SaysWhenRedisIsAway):
         if problem:
             return format_html("{} <small>{}</small>", gettext("Not scheduled"), problem)
         return gettext("Active")
+
+    class Media:
+        css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("schedules/admin.css",)}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleChangeList]:
+        """Return the list with chips and strips."""
+        return ScheduleChangeList
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list; where there is nothing to list yet, say what to do."""
+        context: dict[str, Any] = {"title": _("Schedules"), **(extra_context or {})}
+        if request.method == "GET" and not request.GET and not Schedule.objects.exists():
+            context |= {"no_schedules": True, "functions": registered_targets()}
+        return super().changelist_view(request, context)
 
     @admin.action(description=_("Enable"), permissions=("change",))
     def enable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> None:

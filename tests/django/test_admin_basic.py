@@ -232,12 +232,11 @@ class TestLists:
         paused.save()
         html = admin_client.get(reverse(LIST)).content.decode()
         for text in (
-            "every 60 s",
-            "0 7 * * * Europe/Paris",
-            "2026-03-01 12:00:00 UTC",
-            "Active",
+            "Every minute",
+            "Every day at 07:00",
+            "Once, Sun 1 Mar 2026 12:00:00 UTC",
             "Disabled",
-            "Paused: &lt;b&gt;tax&lt;/b&gt;",
+            "&lt;b&gt;tax&lt;/b&gt;",
         ):
             assert text in html
 
