@@ -24,6 +24,10 @@ Source: TypeAlias = Literal["row", "code", "stock"]
 WIRE_VERSION: Final = 1
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+"""Made once: `json.dumps` with options of one's own makes an encoder for each call."""
+
+
 class WireError(ValueError):
     """A stored plan cannot be read: it is damaged, or was written by a newer version."""
 
@@ -105,7 +109,7 @@ def plan_to_wire(plan: Plan) -> str:
         wire["k"] = 0
     if plan.paused_until is not None:
         wire["u"] = int(plan.paused_until.timestamp())
-    return json.dumps(wire, separators=(",", ":"))
+    return _encode(wire)
 
 
 @lru_cache(maxsize=65536)
@@ -153,20 +157,21 @@ def _count(value: object) -> int:
     return value
 
 
-def digest(spec: ScheduleSpec) -> str:
+def digest(spec: ScheduleSpec, plan_wire: str | None = None) -> str:
     """Return a fingerprint of everything in the spec: equal specs, equal digests, on every host.
 
-    Arguments are taken as JSON where they are JSON, else by `repr`: pickles of equal values may differ.
+    A caller that has the plan's wire form already hands it in. Arguments are taken as JSON where they are JSON,
+    else by `repr`: pickles of equal values may differ.
     """
     try:
-        arguments = json.dumps([spec.args, spec.kwargs], sort_keys=True)
+        arguments = _encode([spec.args, spec.kwargs])
     except (TypeError, ValueError):
         arguments = repr((spec.args, sorted(spec.kwargs.items(), key=lambda item: str(item[0]))))
     parts = (
         spec.name,
         spec.func,
         arguments,
-        plan_to_wire(spec.plan),
+        plan_wire or plan_to_wire(spec.plan),
         str(spec.timeout),
         str(spec.result_ttl),
         str(spec.retry_max),

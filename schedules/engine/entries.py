@@ -19,10 +19,10 @@ from typing import Any, Final, Literal, TypeAlias
 from redis import Redis
 
 from schedules.engine import keys
-from schedules.engine.clock import Clock, RedisClock
+from schedules.engine.clock import Clock, RedisClock, rq_time
 from schedules.engine.errors import ConflictError, EngineError
 from schedules.engine.state import State, new_generation
-from schedules.engine.template import display_fields, job_fields, payload
+from schedules.engine.template import display_fields, job_fields, payload, queue_defaults
 from schedules.spec import Plan, ScheduleSpec, WireError, digest, plan_from_wire, plan_to_wire
 from schedules.timing import IntervalTrigger, jitter_seconds, next_slot, trigger_to_wire
 
@@ -137,10 +137,13 @@ class Entries:
         calls: list[list[Any]] = []
         raw: list[bytes] = []
         candidates: list[tuple[ScheduleSpec, Outcome]] = []
+        created_at = rq_time(now)
+        defaults = {queue: queue_defaults(queue) for queue in {spec.plan.queue for spec in specs.values()}}
         for given, state in zip(specs.values(), states, strict=True):
             spec = _with_kept_anchor(given, state)
-            fingerprint = digest(spec)
-            if state.digest == fingerprint and state.is_whole and state.plan == plan_to_wire(spec.plan):
+            plan_wire = plan_to_wire(spec.plan)
+            fingerprint = digest(spec, plan_wire)
+            if state.digest == fingerprint and state.is_whole and state.plan == plan_wire:
                 outcomes.setdefault(spec.id, "kept")
                 continue
             known = progress.get(spec.id, Progress())
@@ -150,11 +153,11 @@ class Entries:
                 [
                     spec.id,
                     following.to_text(),
-                    plan_to_wire(spec.plan),
+                    plan_wire,
                     "" if slot is None else score_of(spec.id, slot, spec.plan.jitter),
                     f"{spec.source}:{fingerprint}",
-                    job_fields(spec),
-                    display_fields(spec),
+                    job_fields(spec, defaults[spec.plan.queue]),
+                    display_fields(spec, created_at),
                     events,
                 ]
             )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import pickle
 import zlib
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.conf import settings
@@ -17,7 +16,6 @@ from rq.defaults import DEFAULT_RESULT_TTL
 from rq.queue import Queue
 from rq.serializers import DefaultSerializer
 
-from schedules.engine.clock import rq_time
 from schedules.engine.errors import PayloadError
 from schedules.spec import ScheduleSpec
 from schedules.timing import CronTrigger, IntervalTrigger
@@ -47,15 +45,24 @@ def payload(func: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         ) from error
 
 
-def job_fields(spec: ScheduleSpec) -> list[str]:
-    """Return the fields of the template, all but the payload, as name, value, name, value ..."""
-    queue = spec.plan.queue
-    timeout = spec.timeout or queue_setting(queue, "DEFAULT_TIMEOUT") or Queue.DEFAULT_TIMEOUT
-    result_ttl = spec.result_ttl
-    if result_ttl is None:
-        result_ttl = queue_setting(queue, "DEFAULT_RESULT_TTL")
+def queue_defaults(queue: str) -> tuple[int, int]:
+    """Return the seconds a run of this queue may take, and those that RQ keeps its finished job."""
+    timeout = queue_setting(queue, "DEFAULT_TIMEOUT") or Queue.DEFAULT_TIMEOUT
+    result_ttl = queue_setting(queue, "DEFAULT_RESULT_TTL")
     if result_ttl is None:
         result_ttl = getattr(settings, "RQ", {}).get("DEFAULT_RESULT_TTL", DEFAULT_RESULT_TTL)
+    return timeout, result_ttl
+
+
+def job_fields(spec: ScheduleSpec, defaults: tuple[int, int] | None = None) -> list[str]:
+    """Return the fields of the template, all but the payload, as name, value, name, value ...
+
+    Who makes many hands in their queue's defaults, looked up once.
+    """
+    queue = spec.plan.queue
+    default_timeout, default_ttl = defaults or queue_defaults(queue)
+    timeout = spec.timeout or default_timeout
+    result_ttl = default_ttl if spec.result_ttl is None else spec.result_ttl
     fields = [
         *("origin", queue, "timeout", str(timeout), "status", "queued", "schedule_name", spec.name),
         *("description", spec.description or spec.name, "schedule_source", spec.source),
@@ -68,7 +75,7 @@ def job_fields(spec: ScheduleSpec) -> list[str]:
     return fields
 
 
-def display_fields(spec: ScheduleSpec) -> list[str]:
+def display_fields(spec: ScheduleSpec, created_at: str) -> list[str]:
     """Return what the job that only dashboards see has beyond the template.
 
     The django-rq pages read `interval` and `cron_string` from its meta. Nothing of ours reads it back.
@@ -79,6 +86,5 @@ def display_fields(spec: ScheduleSpec) -> list[str]:
         meta["interval"] = trigger.every
     elif isinstance(trigger, CronTrigger):
         meta["cron_string"] = f"{trigger.expression} ({trigger.timezone})"
-    created_at = rq_time(datetime.now(UTC).timestamp())
     # Protocol 0 is plain ASCII, so that it travels with the other texts.
     return ["created_at", created_at, "meta", pickle.dumps(meta, protocol=0).decode("ascii")]
