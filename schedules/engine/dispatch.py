@@ -180,7 +180,10 @@ class Dispatcher:
             f"{move.before}{kinds.setdefault(move.kind, len(kinds) + 1)}{move.after}" for move in batch.moves
         ]
         results: list[Any] = self._move(
-            args=[json.dumps(list(kinds)), f"[{','.join(wires)}]", f"{batch.now:.6f}", rq_time(batch.now)]
+            args=[
+                *(json.dumps(list(kinds)), f"[{','.join(wires)}]"),
+                *(f"{batch.now:.6f}", rq_time(batch.now), self.clock.argument()),
+            ]
         )
         return results
 

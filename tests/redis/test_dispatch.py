@@ -300,3 +300,14 @@ def test_a_backlog_of_many_batches_is_dispatched_once_by_several_dispatchers(
     print(f"queued {jobs} of {count}, doubled {len(engine.queued()) - len(set(engine.queued()))}")
     assert jobs == len(engine.queued()) == len(set(engine.queued())) == count
     assert engine.dispatch().connection.llen("rq:queue:default") == count
+
+
+def test_what_was_decided_before_a_long_stop_is_decided_again(engine: Engine) -> None:
+    """A process that is stopped between reading and moving, and continued hours later, finds a misfire."""
+    engine.register(make_spec(trigger=IntervalTrigger(every=3600, anchor=T0), misfire_policy="skip"))
+    engine.clock.set(T0 + timedelta(seconds=3600))
+    prepared = engine.scheduler.dispatcher.prepare(until=engine.clock.now.timestamp())
+    engine.clock.advance(seconds=1800)
+    assert engine.scheduler.dispatcher.send(prepared).contended == 1
+    assert engine.dispatch().slots() == []
+    assert [event["a"] - T0.timestamp() for event in engine.events("missed")] == [3600]
