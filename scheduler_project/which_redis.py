@@ -1,6 +1,7 @@
 """Which Redis the project uses, and what to say when it is away.
 
 `python -m scheduler_project.which_redis --wait` returns when it answers; for processes of the Procfile.
+`--url` prints where it is instead, for other programs such as rq-dashboard.
 """
 
 from __future__ import annotations
@@ -74,8 +75,11 @@ def wait(*, patience: float) -> bool:
 
 
 def main() -> int:
-    """Wait for Redis; return the exit code."""
+    """Wait for Redis, or print its URL; return the exit code."""
     try:
+        if "--url" in sys.argv:
+            print(url())
+            return 0
         if wait(patience=PATIENCE if "--wait" in sys.argv else 0):
             return 0
         print(away(), file=sys.stderr)
