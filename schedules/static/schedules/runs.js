@@ -1,0 +1,53 @@
+/* Small comforts of the pages of runs: copying a traceback, following what is not over yet. Nothing depends on it. */
+(function () {
+    "use strict";
+
+    function copy(button) {
+        const source = document.getElementById(button.dataset.copy);
+        const done = () => { button.dataset.done = "1"; button.setAttribute("aria-label", button.textContent + " ✓"); };
+        if (navigator.clipboard && window.isSecureContext) {
+            navigator.clipboard.writeText(source.value).then(done, () => choose(source));
+        } else {
+            choose(source);
+        }
+    }
+
+    /* Over plain HTTP a page may not write to the clipboard: the text is shown and chosen, to be copied by hand. */
+    function choose(source) {
+        source.hidden = false;
+        source.removeAttribute("aria-hidden");
+        source.focus();
+        source.select();
+    }
+
+    function dress(root) {
+        root.querySelectorAll("[data-copy]").forEach((button) => {
+            button.hidden = false;
+            button.addEventListener("click", () => copy(button));
+        });
+    }
+
+    /* What is not over is read again, unless somebody works in it: has chosen text, or typed. */
+    function follow() {
+        const live = document.querySelector("[data-live]");
+        const seconds = Number(live && live.dataset.refresh);
+        if (!seconds) { return; }
+        window.setTimeout(async () => {
+            const busy = document.hidden || String(document.getSelection()) || live.contains(document.activeElement);
+            if (!busy) {
+                try {
+                    const answer = await fetch(window.location.href, { headers: { "X-Requested-With": "fetch" } });
+                    if (answer.redirected) { window.location.replace(answer.url); return; }
+                    if (answer.ok) {
+                        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-live]");
+                        if (fresh) { live.replaceWith(document.adoptNode(fresh)); dress(fresh); }
+                    }
+                } catch (error) { /* away for a moment: asked again */ }
+            }
+            follow();
+        }, seconds * 1000);
+    }
+
+    dress(document);
+    follow();
+})();
