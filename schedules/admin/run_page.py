@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from schedules.admin.masking import shown_json
+from schedules.admin.rq_links import job_link
 from schedules.admin.traceback_view import parts_of, place_of
 from schedules.health.words import seconds_text
 from schedules.models import Run, RunStatus
@@ -84,6 +85,7 @@ def context_of(run: Run, *, may_see_payload: bool) -> dict[str, Any]:
         "streak": _streak_text(failures),
         "first_failed": first_failed,
         "may_see_payload": may_see_payload,
+        "job_link": job_link(run.queue, run.job_id or ""),
     }
     if may_see_payload:
         arguments = run.arguments
