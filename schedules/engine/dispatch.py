@@ -20,6 +20,7 @@ from schedules.engine.entries import missed_event, score_of
 from schedules.engine.errors import EngineError
 from schedules.engine.state import State, new_generation
 from schedules.engine.stock import StockEntry, UnreadableEntryError, pair_up, read_stock
+from schedules.engine.template import default_timeout
 from schedules.spec import Plan, WireError, plan_from_wire, plan_to_wire
 from schedules.timing import Missed, TimingError, decide, from_unix, next_slot_unix, unix_floor
 
@@ -230,7 +231,10 @@ class Dispatcher:
                 self._adopt_periodic(member, score, entry.plan)
         if not once:
             return []
-        wire = [[member.decode(), score.decode(), entry.queue] for member, score, entry in once]
+        wire = [
+            [member.decode(), score.decode(), entry.queue, default_timeout(entry.queue)]
+            for member, score, entry in once
+        ]
         results: list[int] = self._move_stock(args=[json.dumps(wire), f"{now:.6f}", rq_time(now)])
         for (member, score, entry), result in zip(once, results, strict=True):
             if result in (NO_TEMPLATE, NO_QUEUE):
@@ -249,7 +253,8 @@ class Dispatcher:
 
     def _adopt_periodic(self, member: bytes, score: bytes, plan: Plan) -> None:
         """Give a periodic stranger an entry of ours; it stays due and is dispatched by the next batch."""
-        self._adopt(args=[member, score, plan_to_wire(plan), str(int(float(score))), new_generation(), 0])
+        slot, timeout = str(int(float(score))), default_timeout(plan.queue)
+        self._adopt(args=[member, score, plan_to_wire(plan), slot, new_generation(), 0, timeout])
         logger.info(
             "Periodic entry %s, made with rq-scheduler's own API, is kept by the engine from now on.",
             member.decode("utf-8", "replace"),

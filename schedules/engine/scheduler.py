@@ -21,16 +21,17 @@ from typing import Any, cast
 from django_rq.queues import DjangoScheduler
 from redis import Redis
 from rq.exceptions import NoSuchJobError
-from rq.job import Job, Retry
+from rq.job import Job, JobStatus, Retry
 
 from schedules.engine import keys, presence
 from schedules.engine.clock import Clock, RedisClock, rq_time
 from schedules.engine.dispatch import Dispatcher
 from schedules.engine.entries import Entries, Outcome, Progress
+from schedules.engine.errors import EngineError
 from schedules.engine.loop import HEARTBEAT_SECONDS, Loop
 from schedules.engine.state import State, new_generation
 from schedules.engine.stock import local_zone
-from schedules.engine.template import job_fields, payload
+from schedules.engine.template import default_timeout, job_fields, payload
 from schedules.engine.wake import Alarm
 from schedules.spec import Plan, ScheduleSpec, plan_to_wire
 from schedules.timing import CronTrigger, IntervalTrigger, check_cron, next_slot
@@ -55,6 +56,7 @@ class Scheduler(DjangoScheduler):
         self._run_now = self.connection.register_script(keys.script("run_now"))
         self._place = self.connection.register_script(keys.script("place"))
         self._start = self.connection.register_script(keys.script("start"))
+        self._push = self.connection.register_script(keys.script("push"))
 
     # --- our own door -----------------------------------------------------------------------------------------
 
@@ -140,6 +142,44 @@ class Scheduler(DjangoScheduler):
         retry: Retry | None,
     ) -> Job:
         """Run a function once, at a time; unlike `enqueue_at`, no name of a keyword argument is reserved."""
+        return self._placed(self._new_job(func, args, kwargs, queue, timeout, result_ttl, retry), moment)
+
+    def enqueue_now(
+        self,
+        func: str,
+        *,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        queue: str,
+        timeout: int | None,
+        result_ttl: int | None,
+        retry: Retry | None,
+    ) -> Job:
+        """Put a job at the end of its queue, once, also when the reply is lost and the call is sent again.
+
+        Raises:
+            EngineError: the queue is not a list in Redis.
+        """
+        job = self._new_job(func, args, kwargs, queue, timeout, result_ttl, retry)
+        job.timeout = job.timeout or default_timeout(queue)
+        job.enqueued_at = datetime.now(UTC)
+        job._status = JobStatus.QUEUED
+        told = json.dumps({"e": "queued", "j": job.id, "t": "manual", "q": queue, "f": func})
+        at = f"{job.enqueued_at.timestamp():.6f}"
+        if not self._push(args=[job.id, queue, secrets.token_hex(8), at, told, *_flat(job)]):
+            raise EngineError(f"Queue {queue!r} is not a list in Redis, so nothing can be put into it.")
+        return job
+
+    def _new_job(
+        self,
+        func: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        queue: str,
+        timeout: int | None,
+        result_ttl: int | None,
+        retry: Retry | None,
+    ) -> Job:
         job = cast(
             Job,
             self._create_job(  # type: ignore[no-untyped-call]
@@ -154,7 +194,7 @@ class Scheduler(DjangoScheduler):
         )
         if retry is not None:
             job.retries_left, job.retry_intervals = retry.max, retry.intervals
-        return self._placed(job, moment)
+        return job
 
     # --- running ----------------------------------------------------------------------------------------------
 
@@ -440,14 +480,19 @@ class Scheduler(DjangoScheduler):
         """Put a job on the schedule at a moment (naive: UTC), with its plan if it is periodic."""
         if at_front:
             job.enqueue_at_front = True
+        if job.timeout is None:
+            job.timeout = default_timeout(job.origin)
         score: float = calendar.timegm(moment.utctimetuple())
         state = State(new_generation(), int(score), None, 0).to_text() if plan is not None else ""
         wire = plan_to_wire(plan) if plan is not None else ""
         if plan is None:
             score += moment.microsecond / 1_000_000
-        fields = [part for name, value in job.to_dict().items() for part in (name, value)]
-        self._place(args=[job.id, score, secrets.token_hex(8), wire, state, *fields])
+        self._place(args=[job.id, score, secrets.token_hex(8), wire, state, *_flat(job)])
         return job
+
+
+def _flat(job: Job) -> list[Any]:
+    return [part for name, value in job.to_dict().items() for part in (name, value)]
 
 
 def _as_score(until: datetime | timedelta | float | None) -> float | str:

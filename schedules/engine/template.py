@@ -45,9 +45,14 @@ def payload(func: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         ) from error
 
 
+def default_timeout(queue: str) -> int:
+    """Return how long (seconds) a job of this queue may run when nobody said."""
+    return int(queue_setting(queue, "DEFAULT_TIMEOUT") or Queue.DEFAULT_TIMEOUT)
+
+
 def queue_defaults(queue: str) -> tuple[int, int]:
     """Return the seconds a run of this queue may take, and those that RQ keeps its finished job."""
-    timeout = queue_setting(queue, "DEFAULT_TIMEOUT") or Queue.DEFAULT_TIMEOUT
+    timeout = default_timeout(queue)
     result_ttl = queue_setting(queue, "DEFAULT_RESULT_TTL")
     if result_ttl is None:
         result_ttl = getattr(settings, "RQ", {}).get("DEFAULT_RESULT_TTL", DEFAULT_RESULT_TTL)
@@ -60,8 +65,8 @@ def job_fields(spec: ScheduleSpec, defaults: tuple[int, int] | None = None) -> l
     Who makes many hands in their queue's defaults, looked up once.
     """
     queue = spec.plan.queue
-    default_timeout, default_ttl = defaults or queue_defaults(queue)
-    timeout = spec.timeout or default_timeout
+    usual_timeout, default_ttl = defaults or queue_defaults(queue)
+    timeout = spec.timeout or usual_timeout
     result_ttl = default_ttl if spec.result_ttl is None else spec.result_ttl
     fields = [
         *("origin", queue, "timeout", str(timeout), "status", "queued", "schedule_name", spec.name),

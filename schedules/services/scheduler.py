@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-import django_rq
 from django_rq.queues import get_result_ttl
 from rq.job import Job, Retry
 
-from schedules.engine import EngineError, PayloadError, Progress, events
+from schedules.engine import EngineError, PayloadError, Progress
 from schedules.engine.entries import EntryState, Outcome
 from schedules.engine.template import payload
 from schedules.services import calls
@@ -157,25 +156,20 @@ class SchedulerService:
         """Run a function once, as soon as a worker is free."""
         path, call_args, call_kwargs = cls._checked_call(func, args, kwargs)
         scheduler = scheduler_for(calls.checked_queue(queue))
-        # Not on commit, as django-rq would have it: the caller is to get the job.
-        rq_queue = django_rq.get_queue(queue, connection=scheduler.connection, commit_mode="auto")
         kept = calls.checked_result_ttl(result_ttl)
-        if kept is None:
-            kept = get_result_ttl(queue)
-        with redis_errors_as_ours(scheduler.connection), scheduler.connection.pipeline() as pipe:
-            job = rq_queue.enqueue_call(
-                path,
-                args=call_args,
-                kwargs=call_kwargs,
-                timeout=calls.checked_timeout(timeout),
-                retry=calls.checked_retry(retry),
-                result_ttl=kept,
-                pipeline=pipe,
-            )
-            told = {"e": "queued", "j": job.id, "t": "manual", "q": queue, "f": path}
-            events.append(pipe, at=datetime.now(UTC).timestamp(), event=told)
-            pipe.execute()
-        return job
+        with redis_errors_as_ours(scheduler.connection):
+            try:
+                return scheduler.enqueue_now(
+                    path,
+                    args=call_args,
+                    kwargs=call_kwargs,
+                    queue=queue,
+                    timeout=calls.checked_timeout(timeout),
+                    result_ttl=get_result_ttl(queue) if kept is None else kept,
+                    retry=calls.checked_retry(retry),
+                )
+            except EngineError as error:
+                raise ServiceError(str(error)) from error
 
     @classmethod
     def cancel(cls, id: UUID | str) -> bool:

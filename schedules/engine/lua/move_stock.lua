@@ -1,5 +1,5 @@
 -- Dispatch one-off entries made with rq-scheduler's own API: here the entry's job is the job that runs.
--- ARGV: moves as JSON {{id, score, queue}, ...}, time of this batch (unix), the same as RQ writes it
+-- ARGV: moves as JSON {{id, score, queue, timeout}, ...}, time of this batch (unix), the same as RQ writes it
 -- Returns per move: 1 done, -1 changed meanwhile, -2 the job hash is gone, -3 the queue is not a list.
 local moves = cjson.decode(ARGV[1])
 local at, stamp = ARGV[2], ARGV[3]
@@ -15,6 +15,8 @@ for i, move in ipairs(moves) do
     elseif kind ~= 'list' and kind ~= 'none' then
         results[i] = -3
     else
+        -- Without one, a worker would leave it "started" for ever.
+        redis.call('HSETNX', JOB .. id, 'timeout', move[4])
         redis.call('HSET', JOB .. id, 'status', 'queued', 'enqueued_at', stamp, 'origin', queue)
         redis.call('SADD', QUEUES, QUEUE .. queue)
         if redis.call('HGET', JOB .. id, 'enqueue_at_front') == '1' then
