@@ -360,3 +360,19 @@ def test_a_call_whose_reply_was_lost_is_not_run_twice(engine: Engine) -> None:
         job = made()
         engine.scheduler._place = script
         assert engine.at(2).queued() == [job.id]
+
+
+@pytest.mark.parametrize("kind", ["once", "periodic", "ours", "ours periodic"])
+def test_a_job_that_was_given_no_timeout_has_the_queue_s(engine: Engine, kind: str) -> None:
+    """Without one in its hash, a worker leaves it "started" for ever."""
+    stock = stock_scheduler(engine.connection)
+    if kind == "once":
+        stock.enqueue_at(NAIVE, add, 1)
+    elif kind == "periodic":
+        stock.schedule(NAIVE, add, args=(1,), interval=60)
+    elif kind == "ours":
+        engine.scheduler.enqueue_at(NAIVE, add, 1)
+    else:
+        engine.scheduler.schedule(NAIVE, add, args=(1,), interval=60)
+    (job_id,) = engine.at(0).queued()
+    assert engine.connection.hget(f"rq:job:{job_id}", "timeout") == b"180"

@@ -17,7 +17,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._requests_to_cut = 0
-        self._replies_to_cut = 0
+        self._replies_to_cut = self._replies_to_skip = 0
         self._lock = threading.Lock()
         self.cuts = 0
 
@@ -37,10 +37,14 @@ class Proxy:
         with self._lock:
             self._requests_to_cut += count
 
-    def cut_reply(self, count: int = 1) -> None:
-        """Close the connection instead of passing the next reply on: the server did it, the client cannot know."""
+    def cut_reply(self, count: int = 1, *, skip: int = 0) -> None:
+        """Close the connection instead of passing the next reply on: the server did it, the client cannot know.
+
+        With `skip`, so many replies are passed on before.
+        """
         with self._lock:
             self._replies_to_cut += count
+            self._replies_to_skip = skip
 
     def cut_nothing(self) -> None:
         """Take back what was asked for and has not happened yet."""
@@ -78,6 +82,9 @@ class Proxy:
         with self._lock:
             if is_request and self._requests_to_cut:
                 self._requests_to_cut -= 1
+            elif not is_request and self._replies_to_cut and self._replies_to_skip:
+                self._replies_to_skip -= 1
+                return False
             elif not is_request and self._replies_to_cut:
                 self._replies_to_cut -= 1
             else:
