@@ -370,7 +370,6 @@ def test_python_3_13_with_warnings_as_errors_dispatches(redis: redis_py.Redis) -
         **os.environ,
         "PYTHONPATH": paths,
         "DJANGO_SETTINGS_MODULE": "scheduler_project.settings",
-        "DATABASE_URL": "sqlite://",
     }
     probe = subprocess.run([python, "--version"], capture_output=True, text=True, check=False)
     if probe.returncode:
