@@ -37,9 +37,10 @@ def short(moment: datetime, *, zone: tzinfo, now: datetime) -> str:
 
 
 def full(moment: datetime, *, zone: tzinfo) -> str:
-    """Return "Mon 23 Nov 2026 08:00:00 CET"."""
+    """Return "Mon 23 Nov 2026 08:00 CET"."""
     local = moment.astimezone(zone)
-    return f"{format_date(local, 'D j M Y H:i:s')} {zone_letters(local)}"
+    pattern = "D j M Y H:i:s" if local.second else "D j M Y H:i"
+    return f"{format_date(local, pattern)} {zone_letters(local)}"
 
 
 def zone_letters(local: datetime) -> str:

@@ -6,23 +6,25 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils import timezone
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.contrib.admin.utils import flatten_fieldsets
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from schedules.admin.change_list import QueueFilter, ScheduleChangeList, StateFilter, TagFilter
+from schedules.admin.changes import PAYLOAD_FIELDS, change_message, creation_message, values_of
+from schedules.admin.form_page import page_context, preview_view, test_view
 from schedules.admin.list_columns import ScheduleColumns
 from schedules.admin.waiting import SaysWhenRedisIsAway
-from schedules.forms import ScheduleForm
-from schedules.models import Schedule
+from schedules.forms import REQUEST_FIELDS, ScheduleForm
+from schedules.models import Kind, Schedule
 from schedules.targets import registered_targets
 
-TARGET_FIELDS = ("func", "args", "kwargs")
-PAYLOAD_FIELDS = ("args", "kwargs")
+TARGET_FIELDS = ("func", *PAYLOAD_FIELDS)
+FORM_ONLY = ("what", *REQUEST_FIELDS)
 
 
 @admin.register(Schedule)
@@ -42,70 +44,65 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
     list_filter = (StateFilter, QueueFilter, TagFilter)
     show_full_result_count = False
     search_fields = ("name", "func", "description", "tags", "args", "kwargs")
+    search_help_text = _("Name, function, description, tags, arguments.")
     ordering = ("name",)
     list_per_page = 50
     actions = ("enable", "disable")
-    readonly_fields = ("id", "state", "created_at", "updated_at")
     fieldsets = (
         (
             _("What"),
-            {"fields": ("name", "enabled", "func", "args", "kwargs", "queue", "tags", "description")},
+            {
+                "classes": ("sch-what",),
+                "fields": (
+                    ("name", "enabled"),
+                    "what",
+                    "func",
+                    ("args", "kwargs"),
+                    ("request_method", "request_url"),
+                    "request_headers",
+                    ("request_body_kind", "request_body"),
+                    ("request_success", "request_timeout", "request_follow"),
+                    ("queue", "tags"),
+                    "description",
+                ),
+            },
         ),
         (
             _("When"),
             {
+                "classes": ("sch-when",),
                 "fields": (
                     "kind",
-                    "interval",
                     "cron",
+                    "interval",
                     "run_at",
                     "timezone",
-                    "starts_at",
-                    "ends_at",
-                    "max_runs",
-                    "jitter",
-                )
+                    ("starts_at", "ends_at"),
+                    ("max_runs", "jitter"),
+                ),
             },
         ),
         (
             _("How"),
             {
-                "classes": ("collapse",),
+                "classes": ("sch-how",),
                 "fields": (
-                    "timeout",
-                    "result_ttl",
+                    ("timeout", "result_ttl"),
                     "overlap_policy",
-                    "misfire_policy",
-                    "catchup_window",
-                    "retry_max",
-                    "retry_min_backoff",
-                    "retry_max_backoff",
-                    "grace",
-                    "failure_threshold",
-                    "pause_on_failure",
+                    ("misfire_policy", "catchup_window"),
+                    ("retry_max", "retry_min_backoff", "retry_max_backoff"),
+                    ("grace", "failure_threshold", "pause_on_failure"),
                     "notify_email",
-                    "keep_days",
-                    "keep_runs",
+                    ("keep_days", "keep_runs"),
                 ),
             },
         ),
-        (_("State"), {"fields": ("id", "state", "created_at", "updated_at")}),
     )
-
-    @admin.display(description=_("state"))
-    def state(self, schedule: Schedule) -> str | SafeString:
-        """Whether it is meant to run, and why not."""
-        if not schedule.enabled:
-            return gettext("Disabled")
-        if schedule.is_paused(timezone.now()):
-            return gettext("Paused: %(reason)s") % {"reason": schedule.pause_reason or "–"}
-        problem = schedule.not_scheduled_because
-        if problem:
-            return format_html("{} <small>{}</small>", gettext("Not scheduled"), problem)
-        return gettext("Active")
 
     class Media:
         css: ClassVar[dict[str, tuple[str, ...]]] = {"all": ("schedules/admin.css",)}
+
+    # --- the list ---------------------------------------------------------------------------------------------
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ScheduleChangeList]:
         """Return the list with chips and strips."""
@@ -118,23 +115,59 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             context |= {"no_schedules": True, "functions": registered_targets()}
         return super().changelist_view(request, context)
 
-    @admin.action(description=_("Enable"), permissions=("change",))
-    def enable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> None:
-        """Set `enabled`, one row at a time, so that each is synced and logged."""
-        self._set_enabled(request, chosen, enabled=True)
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Search arguments only for those who may see them: a search that hits tells what they hold."""
+        fields = tuple(super().get_search_fields(request))
+        if request.user.has_perm("schedules.view_payload"):
+            return fields
+        return tuple(name for name in fields if name not in PAYLOAD_FIELDS)
 
-    @admin.action(description=_("Disable"), permissions=("change",))
-    def disable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> None:
-        """Take `enabled` away, one row at a time, so that each is synced and logged."""
-        self._set_enabled(request, chosen, enabled=False)
+    # --- the form ---------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the preview and the test of a request."""
+        view = self.admin_site.admin_view
+        return [
+            path("preview/", view(preview_view), name="schedules_schedule_preview"),
+            path("test-request/", view(self.test_request), name="schedules_schedule_test"),
+            *super().get_urls(),
+        ]
+
+    def test_request(self, request: HttpRequest) -> HttpResponse:
+        """Send the request that is filled in, once."""
+        return test_view(request, self.admin_site.each_context(request))
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Schedule | None:
+        """Lock the row for whoever saves it, so that of two forms one is told; see `ScheduleForm`."""
+        schedule = super().get_object(request, object_id, from_field)
+        if schedule is not None and request.method == "POST" and transaction.get_connection().in_atomic_block:
+            Schedule.objects.select_for_update().filter(pk=schedule.pk).first()
+            schedule.refresh_from_db()
+        return schedule
 
     def get_form(
         self, request: HttpRequest, obj: Schedule | None = None, change: bool = False, **kwargs: Any
     ) -> type[forms.ModelForm[Schedule]]:
-        """Let superusers type a function, where the setting permits it."""
-        form = super().get_form(request, obj, change=change, **kwargs)
-        form.free_targets = request.user.is_superuser  # type: ignore[attr-defined]
-        return form
+        """Let superusers type a function, where the setting permits it; leave out what is not shown."""
+        form: Any = super().get_form(request, obj, change=change, **kwargs)
+        form.free_targets = request.user.is_superuser
+        form.is_preview = request.method == "POST" and "_preview" in request.POST
+        shown = flatten_fieldsets(self.get_fieldsets(request, obj))
+        for name in FORM_ONLY:
+            if name not in shown:
+                form.base_fields.pop(name, None)
+        return form  # type: ignore[no-any-return]
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Begin a new schedule with a cron expression, or with the values of the one that is copied."""
+        initial: dict[str, Any] = {"kind": Kind.CRON, **super().get_changeform_initial_data(request)}
+        source = self.get_object(request, initial.pop("copy", ""))
+        if source is None or not self.has_view_permission(request, source):
+            return initial
+        values = values_of(source)
+        if not request.user.has_perm("schedules.view_payload"):
+            values = {name: value for name, value in values.items() if name not in PAYLOAD_FIELDS}
+        return values | {"name": gettext("%(name)s (copy)") % {"name": source.name[:190]}, "enabled": False}
 
     def get_readonly_fields(self, request: HttpRequest, obj: Schedule | None = None) -> tuple[str, ...]:
         """Show function and arguments without letting them be changed, where the right to it is missing."""
@@ -144,24 +177,41 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
         return fields
 
     def get_fieldsets(self, request: HttpRequest, obj: Schedule | None = None) -> Any:
-        """Leave the arguments of an existing schedule out, where the right to see them is missing."""
+        """Leave out the arguments of an existing schedule where the right to see them is missing, and what
+        stands for them in the form where they cannot be changed."""
+        may = request.user.has_perm
+        hidden: set[str] = set()
+        if obj is not None and not may("schedules.view_payload"):
+            hidden |= {*PAYLOAD_FIELDS, *FORM_ONLY}
+        if obj is not None and not (
+            may("schedules.change_target") and self.has_change_permission(request, obj)
+        ):
+            hidden |= set(FORM_ONLY)
         fieldsets = super().get_fieldsets(request, obj)
-        if obj is None or request.user.has_perm("schedules.view_payload"):
+        if not hidden:
             return fieldsets
         return [
-            (title, {**options, "fields": [name for name in options["fields"] if name not in PAYLOAD_FIELDS]})
+            (title, {**options, "fields": _without(options["fields"], hidden)})
             for title, options in fieldsets
         ]
 
-    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Search arguments only for those who may see them: a search that hits tells what they hold."""
-        fields = tuple(super().get_search_fields(request))
-        if request.user.has_perm("schedules.view_payload"):
-            return fields
-        return tuple(name for name in fields if name not in PAYLOAD_FIELDS)
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Schedule | None = None,
+    ) -> Any:
+        """Add the preview, the standing of the schedule and the presets."""
+        context |= page_context(request, form=context["adminform"].form, schedule=obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def save_model(self, request: HttpRequest, obj: Schedule, form: Any, change: bool) -> None:
-        """Save, and say when what was saved is not scheduled."""
+        """Save, count the edit, and say when what was saved is not scheduled."""
+        if change:
+            obj.version += 1
         super().save_model(request, obj, form, change)
         problem = obj.not_scheduled_because
         if problem:
@@ -172,12 +222,33 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
                 messages.WARNING,
             )
 
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Tell the log the old and the new value of each field."""
+        if add:
+            return creation_message(form.instance)
+        return change_message(form.before, values_of(form.instance))
+
+    # --- enable and disable: the intent -----------------------------------------------------------------------
+
+    @admin.action(description=_("Enable"), permissions=("change",))
+    def enable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> None:
+        """Set `enabled`, one row at a time, so that each is synced and logged."""
+        self._set_enabled(request, chosen, enabled=True)
+
+    @admin.action(description=_("Disable"), permissions=("change",))
+    def disable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> None:
+        """Take `enabled` away, one row at a time, so that each is synced and logged."""
+        self._set_enabled(request, chosen, enabled=False)
+
     def _set_enabled(self, request: HttpRequest, chosen: QuerySet[Schedule], *, enabled: bool) -> None:
         changed = 0
         for schedule in chosen.exclude(enabled=enabled):
             schedule.enabled = enabled
-            # Only this field: a row that somebody edits meanwhile keeps the edit.
-            schedule.save(update_fields=["enabled", "updated_at"])
+            schedule.version = F("version") + 1
+            # Only these fields: a row that somebody edits meanwhile keeps the edit.
+            schedule.save(update_fields=["enabled", "version", "updated_at"])
             self.log_change(request, schedule, gettext("Enabled.") if enabled else gettext("Disabled."))
             changed += 1
         text = (
@@ -188,3 +259,16 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             )
         )
         self.message_user(request, text % {"count": changed}, messages.SUCCESS)
+
+
+def _without(fields: Any, hidden: set[str]) -> list[Any]:
+    """Return the fields of a fieldset, rows of several included, without some."""
+    kept: list[Any] = []
+    for entry in fields:
+        if isinstance(entry, tuple | list):
+            row = tuple(name for name in entry if name not in hidden)
+            if row:
+                kept.append(row)
+        elif entry not in hidden:
+            kept.append(entry)
+    return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schedules.validators.schedule import Errors, schedule_errors
+from schedules.validators.triggers import trigger_errors
 from schedules.validators.values import (
     addresses,
     check_no_nul,
@@ -19,4 +20,5 @@ __all__ = [
     "json_text",
     "schedule_errors",
     "tidy_tags",
+    "trigger_errors",
 ]

@@ -1,0 +1,209 @@
+"""The page of one schedule: its standing, the preview, the test of a request, and who may do what on it."""
+
+from __future__ import annotations
+
+import uuid
+import zoneinfo
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from schedules.admin.last_runs import last_runs, strip, with_first_shown
+from schedules.admin.list_columns import last_run, next_run
+from schedules.admin.preview import Preview, preview_of, preview_of_query
+from schedules.forms.http_request import RequestForm, request_of
+from schedules.http import HttpJobError, send_request
+from schedules.http.answers import SuccessCodes
+from schedules.models import MisfirePolicy, OverlapPolicy, Schedule
+
+PREFIX: Final = "admin:schedules_schedule_"
+LONGEST_TEST: Final = 10
+"""Seconds that a test request may take: it holds a worker of the web server for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One usual answer to "when"."""
+
+    label: Any
+    cron: str = ""
+    interval: str = ""
+
+
+PRESETS: Final = (
+    Preset(gettext_lazy("Every 5 minutes"), cron="*/5 * * * *"),
+    Preset(gettext_lazy("Hourly"), cron="0 * * * *"),
+    Preset(gettext_lazy("Daily"), cron="0 4 * * *"),
+    Preset(gettext_lazy("Weekdays"), cron="0 4 * * mon-fri"),
+    Preset(gettext_lazy("Weekly"), cron="0 4 * * mon"),
+    Preset(gettext_lazy("Monthly"), cron="0 4 1 * *"),
+)
+
+
+@lru_cache(maxsize=1)
+def zone_names() -> tuple[str, ...]:
+    """Return the zones to choose from, without those that only old software knows."""
+    old = ("Etc/", "SystemV/", "posix/", "right/")
+    names = (name for name in sorted(zoneinfo.available_timezones()) if "/" in name)
+    return (*(name for name in names if not name.startswith(old)), "UTC")
+
+
+def page_context(request: HttpRequest, *, form: Any, schedule: Schedule | None) -> dict[str, Any]:
+    """Return what the template of the form needs beside what Django gives it."""
+    now = timezone.now()
+    saved = schedule if schedule is not None and not schedule._state.adding else None
+    may = request.user.has_perm
+    context: dict[str, Any] = {
+        "presets": PRESETS,
+        "zones": zone_names(),
+        "how_summary": how_summary(form, schedule),
+        "preview": _first_preview(request, form=form, saved=saved),
+        "preview_url": _preview_url(saved),
+        "test_url": reverse(f"{PREFIX}test"),
+        "may_test": "what" in getattr(form, "fields", {}) and may_test(request),
+    }
+    if saved is None:
+        return context
+    (row,) = with_first_shown(Schedule.objects.filter(pk=saved.pk))
+    runs = last_runs([row])[row.pk]
+    pk = quote(saved.pk)
+    return context | {
+        "standing": {
+            "next": next_run(row, now=now),
+            "last": last_run(row, runs, now=now),
+            "strip": strip(runs) or "–",
+        },
+        "may_copy": may("schedules.add_schedule"),
+        "may_see_runs": may("schedules.view_run"),
+        "is_paused": row.is_paused(now),
+        "tools": {
+            "copy": f"{reverse(f'{PREFIX}add')}?copy={pk}",
+            "runs": f"{reverse('admin:schedules_run_changelist')}?schedule={pk}",
+        },
+    }
+
+
+def how_summary(form: Any, schedule: Schedule | None) -> str:
+    """Say the policies in one line, for the folded part."""
+
+    def value(name: str) -> Any:
+        if name in getattr(form, "fields", {}):
+            return form[name].value()
+        return getattr(schedule, name, None)
+
+    timeout = value("timeout")
+    retries = value("retry_max")
+    overlap = dict(OverlapPolicy.choices).get(value("overlap_policy") or "", "")
+    misfire = dict(MisfirePolicy.choices).get(value("misfire_policy") or "", "")
+    parts = [
+        _("timeout of the queue") if timeout in (None, "") else _("timeout %(value)s s") % {"value": timeout},
+        _("if still running: %(policy)s") % {"policy": overlap},
+        _("late: %(policy)s") % {"policy": misfire},
+        _("no retries") if retries in (None, "", 0, "0") else _("%(value)s retries") % {"value": retries},
+    ]
+    return " · ".join(parts)
+
+
+def _first_preview(request: HttpRequest, *, form: Any, saved: Schedule | None) -> Preview:
+    now = timezone.now()
+    if getattr(form, "is_bound", False):
+        return preview_of_query(request.POST, stored=_as_stored(saved), now=now)
+    if saved is not None:
+        return preview_of(saved, stored=saved, now=now)
+    values = form.get_initial_for_field if hasattr(form, "get_initial_for_field") else None
+    data = {}
+    if values is not None:
+        for name in ("kind", "interval", "cron", "timezone"):
+            if name in form.fields:
+                data[name] = form[name].value() or ""
+    return preview_of_query(data, stored=None, now=now)
+
+
+def _as_stored(saved: Schedule | None) -> Schedule | None:
+    """Return the row as the database has it: validating a form has changed the instance."""
+    return None if saved is None else Schedule.objects.filter(pk=saved.pk).first()
+
+
+def _preview_url(saved: Schedule | None) -> str:
+    url = reverse(f"{PREFIX}preview")
+    return url if saved is None else f"{url}?id={saved.pk}"
+
+
+def preview_view(request: HttpRequest) -> HttpResponse:
+    """Answer with the preview of the fields in the query, as a part of a page.
+
+    Raises:
+        PermissionDenied: this user may neither see nor add schedules.
+    """
+    may = request.user.has_perm
+    if not any(may(f"schedules.{name}_schedule") for name in ("view", "add", "change")):
+        raise PermissionDenied
+    stored = None
+    if request.GET.get("id") and (may("schedules.view_schedule") or may("schedules.change_schedule")):
+        key = _uuid(request.GET["id"])
+        stored = None if key is None else Schedule.objects.filter(pk=key).first()
+    preview = preview_of_query(request.GET, stored=stored, now=timezone.now())
+    response = TemplateResponse(request, "admin/schedules/schedule/preview.html", {"preview": preview})
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def may_test(request: HttpRequest) -> bool:
+    """Say whether this user may send a request of their own making."""
+    may = request.user.has_perm
+    return may("schedules.run_schedule") and (may("schedules.add_schedule") or may("schedules.change_target"))
+
+
+def test_view(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    """Send what is filled in once, and show what was answered; no secret is in it.
+
+    Raises:
+        PermissionDenied: this user may not start runs, or not say what they do.
+    """
+    if request.method != "POST" or not may_test(request):
+        raise PermissionDenied
+    form = RequestForm(request.POST)
+    problems: list[str] = []
+    answer = None
+    if form.is_valid():
+        sent, wrong = request_of(form.cleaned_data)
+        problems = [text for texts in wrong.values() for text in texts]
+        if not problems:
+            sent["timeout"] = min(sent["timeout"], LONGEST_TEST)
+            try:
+                answer = send_request(**sent)
+            except HttpJobError as error:
+                problems = [str(error)]
+    else:
+        problems = [str(text) for errors in form.errors.values() for text in errors]
+    part = request.headers.get("X-Requested-With") == "fetch"
+    success = None
+    if answer is not None:
+        success = answer.status in SuccessCodes.read(sent["success"])
+    return TemplateResponse(
+        request,
+        "admin/schedules/schedule/answer.html" if part else "admin/schedules/schedule/answer_page.html",
+        {
+            **context,
+            "title": _("Test request"),
+            "answer": answer,
+            "problems": problems,
+            "is_success": success,
+        },
+    )
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        return None
