@@ -8,65 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
-from django.utils.functional import cached_property
-from django.utils.translation import gettext_lazy as _
+from django.utils import timezone as clock
+from django.utils.translation import gettext
 
-from schedules.admin import run_actions
+from schedules.admin import run_actions, runs_page
 from schedules.admin.run_page import context_of
 from schedules.models import Run
 from schedules.templatetags.schedules_runs import status_word, visible
 
 PAYLOAD_FIELDS = ("payload", "result", "traceback", "output")
 """What may hold secrets, and may be large."""
-MOST_PAGED = 100_000
 
 
 if TYPE_CHECKING:
     RunModelAdmin = admin.ModelAdmin[Run]
-    RunPaginator = Paginator[Run]
 else:  # generic for the type checker alone
     RunModelAdmin = admin.ModelAdmin
-    RunPaginator = Paginator
-
-
-class BoundedPaginator(RunPaginator):
-    """Pages over a table that may hold millions of rows: it stops counting where nobody pages any more."""
-
-    @cached_property
-    def count(self) -> int:
-        """Rows, at most `MOST_PAGED`."""
-        rows: Any = self.object_list
-        return int(rows.order_by()[:MOST_PAGED].count())
 
 
 @admin.register(Run)
 class RunAdmin(RunModelAdmin):
     """Runs: written by the keeper, read here."""
-
-    list_display = (
-        "scheduled_for",
-        "schedule_name",
-        "status",
-        "trigger",
-        "delay",
-        "duration",
-        "queue",
-        "worker",
-        "reason",
-    )
-    list_filter = ("status", "trigger", "queue")
-    search_fields = ("schedule_name", "exception", "reason")
-    search_help_text = _("Search in names, errors and reasons.")
-    ordering = ("-scheduled_for", "-id")
-    list_per_page = 50
-    paginator = BoundedPaginator
-    show_full_result_count = False
-    list_select_related = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
         """Leave the large texts in the database, except on the page of one run."""
@@ -87,6 +53,20 @@ class RunAdmin(RunModelAdmin):
             path("<str:object_id>/stop/", page(run_actions.stop_view), name="schedules_run_stop"),
             *(pattern for pattern in super().get_urls() if pattern.name),
         ]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show all runs, page after page."""
+        if not self.has_view_permission(request) or request.method not in ("GET", "HEAD"):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": gettext("Runs"),
+            **runs_page.context_of(request.GET, now=clock.now()),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "schedules/runs.html", context)
 
     def change_view(
         self,

@@ -220,7 +220,8 @@ class TestTraceback:
             TRACEBACK
             + "\nDuring handling of the above exception, another exception occurred:\n\n"
             + (
-                'Traceback (most recent call last):\n  File "/srv/shop/mail.py", line 7, in send\n    tell()\nOSError: x\n'
+                "Traceback (most recent call last):\n"
+                '  File "/srv/shop/mail.py", line 7, in send\n    tell()\nOSError: x\n'
             )
         )
         place = place_of(chain)
