@@ -8,6 +8,9 @@ local kind = redis.call('TYPE', QUEUE .. queue).ok
 if kind ~= 'list' and kind ~= 'none' then
     return redis.error_reply('WRONGTYPE queue ' .. queue .. ' is not a list')
 end
+-- The same call sent again, because its reply was lost, finds the job there.
+if redis.call('EXISTS', job) == 1 then return 1 end
+mend(QUEUES, 'set')
 local data = ARGV[8]
 if ARGV[9] ~= '' then
     local held = redis.pcall('HGET', JOB .. ARGV[9], 'data')
