@@ -215,6 +215,20 @@ def test_a_manual_run_whose_reply_was_lost_is_queued_once(engine: Engine) -> Non
     assert len(engine.events("queued")) == 1
 
 
+def test_a_run_started_by_hand_whose_reply_was_lost_is_queued_once(engine: Engine) -> None:
+    start = engine.scheduler._start
+
+    def sent_twice(**options: object) -> object:
+        start(**options)
+        return start(**options)
+
+    engine.scheduler._start = sent_twice  # type: ignore[assignment]
+    job = engine.scheduler.start(make_spec(), trigger="manual")
+    assert job is not None
+    assert engine.queued() == [job.id]
+    assert len(engine.events("queued")) == 1
+
+
 def test_hundreds_of_parked_runs_stay_in_order(engine: Engine, make_engine: Callable[[], Engine]) -> None:
     engine.register(make_spec(overlap_policy="buffer_all"))
     for minute in range(1, 151):
