@@ -14,6 +14,8 @@ from schedules.http.request import HttpRequest, validate_request
 from schedules.http.send import HttpResult, send
 from schedules.http.texts import one_line
 
+__all__ = ["job_request"]  # what may be scheduled of this module
+
 logger = logging.getLogger(__name__)
 
 BODY_START = 1000

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -114,6 +114,7 @@ class Synchronizer:
             SchedulerService.unregister(gone, source="row")
         if off:
             SchedulerService.unregister(off, source="row", keep=True)
+        _note_next_runs([*done, *off])
         return Difference(
             added=[key for key in difference.added if key in done],
             changed=[key for key in difference.changed if done.get(key) in {"changed", "added"}],
@@ -187,9 +188,9 @@ def push(schedule_id: UUID) -> bool:
         return drop(schedule_id)
     problems: dict[str, str] = {}
     try:
-        if schedule.wanted and _registered([schedule], problems):
-            return True
-        SchedulerService.unregister([str(schedule_id)], source="row", keep=True)
+        if not (schedule.wanted and _registered([schedule], problems)):
+            SchedulerService.unregister([str(schedule_id)], source="row", keep=True)
+        _note_next_runs([str(schedule_id)])
     except SchedulerUnavailableError as error:
         _log_waiting(str(schedule_id), error)
         return False
@@ -281,6 +282,21 @@ def _progress_of(schedule: Schedule) -> Progress:
     return Progress(
         after=max(moment for moment in moments if moment is not None), runs=schedule.runs_dispatched
     )
+
+
+def _note_next_runs(ids: Iterable[str]) -> None:
+    """Note when rows are due next, for the lists that sort by it; no signal, and no change of the row itself."""
+    due = {
+        UUID(state.id): None if state.score is None else datetime.fromtimestamp(state.score, UTC)
+        for state in SchedulerService.states(ids)
+    }
+    keys = list(due)
+    for start in range(0, len(keys), 500):
+        rows = Schedule.objects.filter(pk__in=keys[start : start + 500]).only("pk", "next_run_at")
+        changed = [row for row in rows if row.next_run_at != due[row.pk]]
+        for row in changed:
+            row.next_run_at = due[row.pk]
+        Schedule.objects.bulk_update(changed, ["next_run_at"])
 
 
 def _wanted_among(ids: Iterable[str]) -> list[str]:

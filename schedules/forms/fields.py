@@ -84,7 +84,7 @@ class MomentInput(forms.DateTimeInput):
 
     def value_from_datadict(self, data: Mapping[str, Any], files: Any, name: str) -> Any:
         """Read `name`, or else the date and the time apart."""
-        if name in data:
+        if data.get(name):
             return data.get(name)
         parts = [str(data.get(f"{name}_{part}") or "").strip() for part in (0, 1)]
         return " ".join(part for part in parts if part)

@@ -109,6 +109,8 @@ class Admin:
         """Fill in the form of a schedule, a new one or that of an id, send it, and return the page that follows."""
         path = f"/admin/schedules/schedule/{f'{schedule_id}/change' if schedule_id else 'add'}/"
         fields = form_of(self.get(path), id="schedule_form")
+        if "interval" in values:
+            values = {"kind": "interval"} | values
         for name, value in values.items():
             if isinstance(value, bool):
                 fields.pop(name, None)

@@ -153,13 +153,27 @@ def test_a_run_by_hand_streams_its_output_and_exits_as_it_ended(running: Product
 
 
 def test_the_ledger_is_read_in_a_terminal(running: Product) -> None:
+    common = {"interval": 2, "max_runs": 2}
+    add(
+        running,
+        **{
+            "shown failing": {
+                "func": f"{JOBS}.{ENDINGS['exception'][0]}",
+                **common,
+                **ENDINGS["exception"][1],
+            },
+            "shown well": {"func": f"{JOBS}.{ENDINGS['success'][0]}", **common, **ENDINGS["success"][1]},
+        },
+    )
+    for name in ("shown failing", "shown well"):
+        wait_for(lambda name=name: len(ran(running, name)) == 2, seconds=60, what=name)
     listed = running.manage(
-        "runs", "--schedule", "exception", "--status", "failed", "--since", "1d", "--json", "--fail"
+        "runs", "--schedule", "shown failing", "--status", "failed", "--since", "1d", "--json", "--fail"
     )
     assert listed.returncode == 1, "there are failures"
     lines = [json.loads(line) for line in listed.stdout.splitlines()]
     assert [line["exception"] for line in lines] == ["ValueError: no such customer"] * 2
-    plain = running.manage("runs", "--schedule", "success", "--fail")
+    plain = running.manage("runs", "--schedule", "shown well", "--fail")
     assert plain.returncode == 0
     assert "succeeded" in plain.stdout
     assert "\x1b" not in plain.stdout

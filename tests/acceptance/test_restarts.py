@@ -48,7 +48,7 @@ def test_nothing_is_lost_when_a_process_is_restarted(
         product.start(process)
         wait_for(
             lambda before=before: product.ran(label)[-1].slot >= before + 2,
-            seconds=15,
+            seconds=60,  # RQ's worker waits longer each time before it tries a Redis that was away
             what=f"{process} works",
         )
         print(

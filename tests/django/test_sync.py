@@ -117,6 +117,21 @@ def test_saving_with_redis_away_succeeds_and_takes_effect_when_it_is_back(redis_
     assert is_in_sync(row) is True
 
 
+def test_when_a_row_is_due_next_is_noted_for_the_lists() -> None:
+    row = make()
+    row.save()
+    row.refresh_from_db()
+    assert row.next_run_at == SchedulerService.next_run(row.pk)
+    row.enabled = False
+    row.save()
+    row.refresh_from_db()
+    assert row.next_run_at is None
+    Schedule.objects.filter(pk=row.pk).update(enabled=True)
+    sync()
+    row.refresh_from_db()
+    assert row.next_run_at == SchedulerService.next_run(row.pk)
+
+
 def test_sync_adds_changes_removes_and_keeps() -> None:
     kept, changed, removed = make(name="kept"), make(name="changed"), make(name="removed")
     for row in (kept, changed, removed):

@@ -258,3 +258,8 @@ class TestArguments:
         targets.check_arguments(plain.checked, [3], {})
         with pytest.raises(targets.ArgumentsError, match="4 is more than 3"):
             targets.check_arguments(plain.checked, [4], {})
+
+
+def test_of_our_own_job_module_only_the_request_may_be_scheduled() -> None:
+    ours = [target.path for target in targets.registered_targets() if target.path.startswith("schedules.")]
+    assert ours == ["schedules.job.job_request"]
