@@ -82,10 +82,13 @@ def page_context(request: HttpRequest, *, form: Any, schedule: Schedule | None) 
             "last": last_run(row, runs, now=now),
             "strip": strip(runs) or "–",
         },
+        "may_run": may("schedules.run_schedule"),
+        "may_pause": may("schedules.pause_schedule"),
         "may_copy": may("schedules.add_schedule"),
         "may_see_runs": may("schedules.view_run"),
         "is_paused": row.is_paused(now),
         "tools": {
+            **{verb: reverse(f"{PREFIX}{verb}", args=[saved.pk]) for verb in ("run", "pause", "resume")},
             "copy": f"{reverse(f'{PREFIX}add')}?copy={pk}",
             "runs": f"{reverse('admin:schedules_run_changelist')}?schedule={pk}",
         },

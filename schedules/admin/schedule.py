@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 from django import forms
@@ -14,6 +16,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from schedules.admin import schedule_actions
 from schedules.admin.change_list import QueueFilter, ScheduleChangeList, StateFilter, TagFilter
 from schedules.admin.changes import PAYLOAD_FIELDS, change_message, creation_message, values_of
 from schedules.admin.form_page import page_context, preview_view, test_view
@@ -47,7 +50,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
     search_help_text = _("Name, function, description, tags, arguments.")
     ordering = ("name",)
     list_per_page = 50
-    actions = ("enable", "disable")
+    actions = ("run_now", "pause", "resume", "enable", "disable", "copy")
     fieldsets = (
         (
             _("What"),
@@ -127,7 +130,20 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
     def get_urls(self) -> list[URLPattern]:
         """Add the preview and the test of a request."""
         view = self.admin_site.admin_view
+
+        def ask(question: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+            return view(partial(question, self))
+
         return [
+            path("<path:object_id>/run/", ask(schedule_actions.run_view), name="schedules_schedule_run"),
+            path(
+                "<path:object_id>/pause/", ask(schedule_actions.pause_view), name="schedules_schedule_pause"
+            ),
+            path(
+                "<path:object_id>/resume/",
+                ask(schedule_actions.resume_view),
+                name="schedules_schedule_resume",
+            ),
             path("preview/", view(preview_view), name="schedules_schedule_preview"),
             path("test-request/", view(self.test_request), name="schedules_schedule_test"),
             *super().get_urls(),
@@ -229,6 +245,36 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
         if add:
             return creation_message(form.instance)
         return change_message(form.before, values_of(form.instance))
+
+    # --- what can be done: see schedule_actions ---------------------------------------------------------------
+
+    def has_run_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may start runs."""
+        return request.user.has_perm("schedules.run_schedule")
+
+    def has_pause_permission(self, request: HttpRequest) -> bool:
+        """Whether this user may pause and resume."""
+        return request.user.has_perm("schedules.pause_schedule")
+
+    @admin.action(description=_("Run now…"), permissions=("run",))
+    def run_now(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
+        """Start one run of each."""
+        return schedule_actions.run_many(self, request, chosen)
+
+    @admin.action(description=_("Pause…"), permissions=("pause",))
+    def pause(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
+        """Pause each."""
+        return schedule_actions.pause_many(self, request, chosen)
+
+    @admin.action(description=_("Resume…"), permissions=("pause",))
+    def resume(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
+        """Resume each."""
+        return schedule_actions.resume_many(self, request, chosen)
+
+    @admin.action(description=_("Copy…"), permissions=("add",))
+    def copy(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
+        """Copy each."""
+        return schedule_actions.copy_many(self, request, chosen)
 
     # --- enable and disable: the intent -----------------------------------------------------------------------
 
