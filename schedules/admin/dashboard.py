@@ -1,0 +1,386 @@
+"""The first page of the app: what failed, what ran today, what runs next, how well it all does."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.core.cache import cache
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from schedules.health import Facts
+from schedules.models import Run, RunStatus, Schedule
+from schedules.models.choices import FAILED_STATUSES
+from schedules.models.statistics import MEDIAN, TAIL, percentile
+from schedules.targets import registered_targets
+from schedules.timing import TimingError, describe, slots_between
+
+BACK: Final = timedelta(hours=6)
+AHEAD: Final = timedelta(hours=18)
+WIDTH: Final = 1000
+LANES: Final = 12
+"""Schedules that the timeline shows: the failing ones first, then those that are due next."""
+MOST_TICKS: Final = 60
+"""A lane with more is drawn as a band."""
+NEXT: Final = 12
+TODAY_ROWS: Final = 20_000
+"""Runs of today that are counted: the newest."""
+STATISTICS_ROWS: Final = 20_000
+STATISTICS_LANES: Final = 15
+WINDOWS: Final = {
+    "day": (timedelta(days=1), gettext_lazy("last day")),
+    "week": (timedelta(days=7), gettext_lazy("last week")),
+    "month": (timedelta(days=30), gettext_lazy("last month")),
+}
+BARS: Final = 24
+"""Bars of a chart, however long its window is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """One run on a lane: a place, and what became of it; ahead of now, `planned`."""
+
+    x: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One schedule on the timeline. `y` and the places are in the units of the picture."""
+
+    schedule: Schedule
+    y: int
+    ticks: Sequence[Tick]
+    band: tuple[float, float] | None
+    """From and to, where there are too many slots ahead to tell them apart."""
+    words: str
+    done: str
+    """What happened, for the table."""
+    following: datetime | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Figures:
+    """How one schedule did in the window."""
+
+    schedule_id: UUID
+    name: str
+    succeeded: int = 0
+    failed: int = 0
+    durations: list[float] = field(default_factory=list)
+    delays: list[float] = field(default_factory=list)
+    bars: list[Counter[str]] = field(default_factory=lambda: [Counter() for _bar in range(BARS)])
+
+    @property
+    def success(self) -> str:
+        """Share of what ended well, in percent."""
+        ended = self.succeeded + self.failed
+        if not ended:
+            return ""
+        share = self.succeeded / ended * 100
+        # 99.97 % is not 100 %.
+        return _("%(share)s %%") % {"share": "100" if share == 100 else f"{int(share * 10) / 10:.1f}"}
+
+    @property
+    def chart(self) -> list[dict[str, float]]:
+        """Heights of the bars: what ended well below, what ended badly on top."""
+        most = max((sum(bar.values()) for bar in self.bars), default=0) or 1
+        drawn = []
+        for place, bar in enumerate(self.bars):
+            bad = bar["bad"] / most * 20
+            good = bar["good"] / most * 20
+            # One failure among thousands must be seen.
+            bad, good = (max(bad, 2.0) if bad else 0.0), (max(good, 1.0) if good else 0.0)
+            drawn.append(
+                {"x": place * 5, "good_y": 24 - good, "good": good, "bad_y": 24 - good - bad, "bad": bad}
+            )
+        return drawn
+
+    def measured(self) -> dict[str, float | None]:
+        """Return the percentiles, seconds."""
+        durations, delays = sorted(self.durations), sorted(self.delays)
+        return {
+            "duration_p50": percentile(durations, MEDIAN),
+            "duration_p95": percentile(durations, TAIL),
+            "delay_p50": percentile(delays, MEDIAN),
+            "delay_p95": percentile(delays, TAIL),
+        }
+
+
+def context_of(facts: Facts, *, now: datetime, window: str) -> dict[str, Any]:
+    """Return what the page shows. Looks at a bounded number of rows, however long the ledger is."""
+    window = window if window in WINDOWS else "day"
+    failing = list(
+        Schedule.objects.filter(enabled=True, failures_in_a_row__gt=0).order_by("-failures_in_a_row", "name")[
+            :LANES
+        ]
+    )
+    coming = list(
+        Schedule.objects.filter(enabled=True, next_run_at__isnull=False).order_by("next_run_at")[
+            : LANES + NEXT
+        ]
+    )
+    shown = list({row.pk: row for row in [*failing, *coming]}.values())[:LANES]
+    return {
+        "now": now,
+        "today": _today(now),
+        "failing": _failing(failing),
+        "lanes": _lanes(shown, now),
+        "height": 28 * len(shown),
+        "hours": _hours(now),
+        "now_x": round(BACK / (BACK + AHEAD) * WIDTH, 1),
+        "following": _next_runs(coming, now),
+        "figures": _figures(window, now),
+        "window": window,
+        "windows": [(name, text) for name, (_length, text) in WINDOWS.items()],
+        "checklist": _checklist(facts),
+    }
+
+
+def _today(now: datetime) -> list[tuple[str, str, int]]:
+    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    newest = Run.objects.filter(scheduled_for__gte=midnight).order_by("-scheduled_for", "-id")
+    counts = Counter(newest.values_list("status", flat=True)[:TODAY_ROWS])
+    bad = sum(counts[status] for status in FAILED_STATUSES)
+    return [
+        ("succeeded", _("OK"), counts[RunStatus.SUCCEEDED]),
+        ("failed", _("failed"), bad),
+        ("missed", _("missed"), counts[RunStatus.MISSED]),
+        ("skipped", _("skipped"), counts[RunStatus.SKIPPED]),
+        ("running", _("running"), counts[RunStatus.RUNNING]),
+        ("queued", _("queued"), counts[RunStatus.QUEUED]),
+    ]
+
+
+def _failing(schedules: Sequence[Schedule]) -> list[dict[str, Any]]:
+    """Return the failing schedules with their newest failure, in one query for all."""
+    newest: dict[Any, Run] = {}
+    if schedules:
+        rows = (
+            Run.objects.filter(schedule__in=schedules, status__in=FAILED_STATUSES)
+            .only("id", "schedule_id", "exception", "reason", "scheduled_for", "status")
+            .order_by("-scheduled_for", "-id")[: 20 * len(schedules)]
+        )
+        for run in rows:
+            newest.setdefault(run.schedule_id, run)
+    return [
+        {
+            "schedule": schedule,
+            "run": newest.get(schedule.pk),
+            "words": ngettext(
+                "%(count)d failure in a row", "%(count)d failures in a row", schedule.failures_in_a_row
+            )
+            % {"count": schedule.failures_in_a_row},
+        }
+        for schedule in schedules
+    ]
+
+
+def _lanes(schedules: Sequence[Schedule], now: datetime) -> list[Lane]:
+    past: dict[Any, list[tuple[datetime, str]]] = defaultdict(list)
+    rows = (
+        Run.objects.filter(schedule__in=schedules, scheduled_for__gte=now - BACK, scheduled_for__lte=now)
+        .order_by("-scheduled_for", "-id")
+        .values_list("schedule_id", "scheduled_for", "status")[: 4 * MOST_TICKS * LANES]
+        if schedules
+        else []
+    )
+    for pk, at, status in rows:
+        past[pk].append((at, status))
+    return [_lane(schedule, place, past[schedule.pk], now) for place, schedule in enumerate(schedules)]
+
+
+def _lane(schedule: Schedule, place: int, past: Sequence[tuple[datetime, str]], now: datetime) -> Lane:
+    slots = planned(schedule, since=now, until=now + AHEAD, limit=MOST_TICKS + 1)
+    ticks = _spread((_x(at, now), status) for at, status in reversed(past))
+    band = None
+    if len(slots) > MOST_TICKS:
+        band = (_x(slots[0], now), WIDTH - _x(slots[0], now))
+    else:
+        ticks += [Tick(x=_x(at, now), state="planned") for at in slots]
+    counts = Counter(status for _at, status in past)
+    bad = sum(counts[status] for status in FAILED_STATUSES)
+    done = (
+        ngettext("%(count)d run", "%(count)d runs", len(past)) % {"count": len(past)}
+        + (", " + ngettext("%(bad)d failed", "%(bad)d failed", bad) % {"bad": bad} if bad else "")
+        if past
+        else "–"
+    )
+    return Lane(
+        schedule=schedule,
+        y=place * 28,
+        ticks=ticks,
+        band=band,
+        words=_words(schedule),
+        done=done,
+        following=slots[0] if slots else None,
+    )
+
+
+def _spread(ticks: Iterable[tuple[float, str]]) -> list[Tick]:
+    """Return at most one tick for each place that can be told apart: the worst that happened there."""
+    worst = [*FAILED_STATUSES, RunStatus.MISSED, RunStatus.CANCELED, RunStatus.SKIPPED]
+    places: dict[int, Tick] = {}
+    for x, state in ticks:
+        place = round(x / 4)
+        held = places.get(place)
+        if held is None or (state in worst and held.state not in worst[: worst.index(RunStatus(state))]):
+            places[place] = Tick(x=x, state=state)
+    return list(places.values())
+
+
+def planned(schedule: Schedule, *, since: datetime, until: datetime, limit: int) -> list[datetime]:
+    """Return the slots of a schedule that are to come, as the engine finds them; none for one that is off."""
+    try:
+        trigger = schedule.trigger()
+        if not schedule.enabled or (schedule.paused_at is not None and schedule.paused_until is None):
+            return []
+        if schedule.paused_at is not None and schedule.paused_until is not None:
+            since = max(since, schedule.paused_until)
+        left = None if schedule.max_runs is None else max(0, schedule.max_runs - schedule.runs_dispatched)
+        return slots_between(trigger, since, until, limit if left is None else min(limit, left))
+    except (ValueError, TimingError):
+        return []
+
+
+def _words(schedule: Schedule) -> str:
+    try:
+        return describe(schedule.trigger())
+    except (ValueError, TimingError):
+        return ""
+
+
+def _hours(now: datetime) -> list[dict[str, Any]]:
+    """Return the full hours that get a mark: every third one, by the clock on the wall."""
+    local = timezone.localtime(now - BACK).replace(minute=0, second=0, microsecond=0)
+    marks: list[dict[str, Any]] = []
+    start = local.astimezone(UTC)
+    for hour in range(1, int((BACK + AHEAD) / timedelta(hours=1)) + 1):
+        at = start + timedelta(hours=hour)
+        wall = timezone.localtime(at)
+        if wall.hour % 3 == 0 and wall.minute == 0:
+            marks.append({"x": _x(at, now), "text": f"{wall:%H:%M}"})
+    return marks
+
+
+def _x(at: datetime, now: datetime) -> float:
+    share = (at - (now - BACK)) / (BACK + AHEAD)
+    return round(min(max(share, 0.0), 1.0) * WIDTH, 1)
+
+
+def _next_runs(schedules: Sequence[Schedule], now: datetime) -> list[dict[str, Any]]:
+    """Return what runs next, over all schedules: a frequent one comes again and again."""
+    horizon = now + timedelta(days=7)
+    slots: list[tuple[datetime, str, Schedule]] = []
+    for schedule in schedules:
+        following = planned(schedule, since=now, until=horizon, limit=NEXT)
+        if not following and schedule.next_run_at is not None and schedule.next_run_at > now:
+            following = [schedule.next_run_at]
+        slots += [(at, schedule.name, schedule) for at in following]
+    slots.sort(key=lambda slot: slot[:2])
+    return [{"at": at, "schedule": schedule} for at, _name, schedule in slots[:NEXT]]
+
+
+def _figures(window: str, now: datetime) -> dict[str, Any]:
+    """Return the figures of the schedules that ran most lately; kept for a minute, as they change slowly."""
+    minute = int(now.timestamp() // 60)
+    key = f"schedules-figures-{window}-{minute}"
+    try:
+        kept: dict[str, Any] | None = cache.get(key)
+    except Exception:  # noqa: BLE001 - whatever the cache is, the page does not depend on it
+        kept = None
+    if kept is None:
+        kept = _measured(window, now)
+        try:
+            cache.set(key, kept, 90)
+        except Exception:  # noqa: BLE001 - as above
+            return kept
+    return kept
+
+
+def _measured(window: str, now: datetime) -> dict[str, Any]:
+    length = WINDOWS[window][0]
+    since = now - length
+    ended = Q(status=RunStatus.SUCCEEDED) | Q(status__in=FAILED_STATUSES)
+    rows = list(
+        Run.objects.filter(ended, scheduled_for__gte=since, schedule__isnull=False)
+        .order_by("-scheduled_for", "-id")
+        .values_list("schedule_id", "schedule_name", "scheduled_for", "status", "duration", "delay")[
+            :STATISTICS_ROWS
+        ]
+    )
+    found: dict[Any, Figures] = {}
+    for pk, name, at, status, duration, delay in rows:
+        figures = found.setdefault(pk, Figures(schedule_id=pk, name=name))
+        is_good = status == RunStatus.SUCCEEDED
+        figures.succeeded += is_good
+        figures.failed += not is_good
+        figures.bars[min(BARS - 1, int((at - since) / length * BARS))]["good" if is_good else "bad"] += 1
+        if duration is not None:
+            figures.durations.append(duration)
+        if delay is not None:
+            figures.delays.append(delay)
+    # Those with failures first, then those that run most.
+    chosen = sorted(found.values(), key=lambda one: (-one.failed, -one.succeeded, one.name))[
+        :STATISTICS_LANES
+    ]
+    return {
+        "rows": [
+            {
+                "schedule_id": one.schedule_id,
+                "name": one.name,
+                "runs": one.succeeded + one.failed,
+                "success": one.success,
+                "failed": one.failed,
+                "chart": one.chart,
+                **one.measured(),
+            }
+            for one in chosen
+        ],
+        "is_part": len(rows) >= STATISTICS_ROWS,
+        "count": len(rows),
+    }
+
+
+def _checklist(facts: Facts) -> list[dict[str, Any]]:
+    """Return the four steps of a first start, until all are done once; empty after."""
+    from schedules.health.findings import alive
+
+    is_there = facts.redis.is_there
+    steps = [
+        {
+            "done": is_there,
+            "known": True,
+            "text": _("Redis is reachable"),
+            "command": "" if is_there else "redis-server",
+        },
+        {
+            "done": bool(alive(facts)),
+            "known": is_there,
+            "text": _("A scheduler is running"),
+            "command": "python manage.py rqscheduler",
+        },
+        {
+            "done": bool(facts.redis.workers),
+            "known": is_there,
+            "text": _("A worker listens"),
+            "command": "python manage.py rqworker default",
+        },
+        {
+            "done": bool(facts.database.schedules),
+            "known": True,
+            "text": _("There is a schedule"),
+            "command": "",
+        },
+    ]
+    if facts.database.schedules:
+        return []
+    steps[3]["functions"] = len(registered_targets())
+    return steps

@@ -1,0 +1,153 @@
+"""Runs, one run and the first page, in a browser: readable in both schemes and widths, and nothing in the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as redis_py
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
+
+from schedules.engine import Scheduler
+from schedules.models import Run, Schedule
+from schedules.sync import Synchronizer
+from tests.support.ledger_rows import ERROR, a_week
+
+PICTURES = os.environ.get("TEST_PICTURES", "")
+"""A folder into which each page is also drawn."""
+WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]}}
+
+
+@pytest.fixture
+def rows(redis: redis_py.Redis, transactional_db: None) -> dict[str, Any]:
+    made = a_week(timezone.now())
+    Synchronizer().reconcile()
+    Scheduler(queue_name="default", connection=redis).heartbeat()
+    redis.sadd("rq:workers", "rq:worker:w")
+    stamp = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    redis.hset("rq:worker:w", mapping={"queues": "default,high", "last_heartbeat": stamp, "hostname": "web-1"})
+    return made
+
+
+@pytest.fixture
+def browsed(live_server: LiveServer, page: Page) -> Iterator[Page]:
+    User.objects.create_superuser("admin", password="a long word")
+    client = Client()
+    client.force_login(User.objects.get())
+    page.context.add_cookies(
+        [{"name": settings.SESSION_COOKIE_NAME, "value": client.cookies["sessionid"].value, "url": live_server.url}]
+    )
+    yield page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_a_barrier(
+    live_server: LiveServer, browsed: Page, rows: dict[str, Any], scheme: Any, width: int
+) -> None:
+    browsed.set_viewport_size({"width": width, "height": 900})
+    browsed.emulate_media(color_scheme=scheme)
+    pages = {
+        "dashboard": "/admin/schedules/",
+        "runs": "/admin/schedules/run/",
+        "failed": f"/admin/schedules/run/{rows['failed'].pk}/change/",
+        "running": f"/admin/schedules/run/{rows['running'].pk}/change/",
+        "again": f"/admin/schedules/run/{rows['failed'].pk}/again/",
+    }
+    found = {}
+    for name, address in pages.items():
+        browsed.goto(f"{live_server.url}{address}")
+        if PICTURES:
+            browsed.screenshot(path=Path(PICTURES) / f"{name}-{scheme}-{width}.png", full_page=True)
+        result = Axe().run(browsed, options=WCAG)
+        found[name] = [
+            (violation["id"], violation["nodes"][0]["html"][:160], violation["nodes"][0].get("failureSummary", "")[:200])
+            for violation in result.response["violations"]
+        ]
+        sideways = browsed.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if sideways > 0:
+            found[name].append(("wider than the screen", str(sideways), ""))
+    assert {name: problems for name, problems in found.items() if problems} == {}
+
+
+def test_the_first_start_shows_what_to_do_and_ticks_by_itself(
+    live_server: LiveServer, browsed: Page, redis: redis_py.Redis, transactional_db: None
+) -> None:
+    browsed.goto(f"{live_server.url}/admin/schedules/")
+    step = browsed.locator(".sch-checklist li").nth(1)
+    expect(step).to_contain_text("python manage.py rqscheduler")
+    if PICTURES:
+        browsed.screenshot(path=Path(PICTURES) / "first.png", full_page=True)
+    Scheduler(queue_name="default", connection=redis).heartbeat()
+    expect(step).to_have_attribute("data-state", "done", timeout=10_000)
+
+
+def test_from_the_list_to_the_traceback_in_one_click(
+    live_server: LiveServer, browsed: Page, rows: dict[str, Any]
+) -> None:
+    browsed.goto(f"{live_server.url}/admin/schedules/run/")
+    browsed.get_by_role("link", name=ERROR).first.click()
+    expect(browsed.locator("#content-main h1")).to_have_text(ERROR)
+    expect(browsed.get_by_text("refresh(report_ids, since=since_minutes)")).to_be_visible()
+    expect(browsed.get_by_text("self._result = self._execute()")).not_to_be_visible()
+    browsed.get_by_text("2 frames of libraries").click()
+    expect(browsed.get_by_text("self._result = self._execute()")).to_be_visible()
+
+
+def test_a_running_run_is_followed_until_it_ends(
+    live_server: LiveServer, browsed: Page, rows: dict[str, Any]
+) -> None:
+    run = rows["running"]
+    browsed.goto(f"{live_server.url}/admin/schedules/run/{run.pk}/change/")
+    expect(browsed.get_by_role("link", name="Stop")).to_be_visible()
+    Run.objects.filter(pk=run.pk).update(status="succeeded", finished_at=timezone.now(), result="done it")
+    expect(browsed.get_by_text("done it")).to_be_visible(timeout=10_000)
+    expect(browsed.get_by_role("link", name="Stop")).not_to_be_visible()
+
+
+def test_running_again_by_keyboard_alone(live_server: LiveServer, browsed: Page, rows: dict[str, Any]) -> None:
+    browsed.goto(f"{live_server.url}/admin/schedules/run/{rows['failed'].pk}/change/")
+    browsed.get_by_role("link", name="Run again").focus()
+    browsed.keyboard.press("Enter")
+    expect(browsed.get_by_role("heading", name="Run “Sync orders” again?")).to_be_visible()
+    browsed.get_by_role("button", name="Run again").focus()
+    browsed.keyboard.press("Enter")
+    expect(browsed.get_by_text("“Sync orders” is queued.")).to_be_visible()
+
+
+def test_nothing_depends_on_scripts(live_server: LiveServer, browser: Any, rows: dict[str, Any]) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    User.objects.create_superuser("admin", password="a long word")
+    page.goto(f"{live_server.url}/admin/schedules/run/")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password").fill("a long word")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("link", name="Failed").first.click()
+    expect(page.locator(".sch-pill").first).to_have_text("Failed")
+    page.get_by_role("link", name=ERROR).first.click()
+    expect(page.get_by_text("refresh(report_ids, since=since_minutes)")).to_be_visible()
+    expect(page.get_by_role("button", name="Copy")).not_to_be_visible()
+    context.close()
+
+
+def test_a_long_name_does_not_break_the_page(
+    live_server: LiveServer, browsed: Page, redis: redis_py.Redis, transactional_db: None
+) -> None:
+    schedule = Schedule.objects.create(name="W" * 200, func="tests.shop.jobs.sync_orders", interval=60)
+    Run.objects.create(
+        schedule=schedule, schedule_name=schedule.name, scheduled_for=timezone.now(), status="failed", exception="E" * 900
+    )  # fmt: skip
+    browsed.set_viewport_size({"width": 390, "height": 800})
+    for address in ("/admin/schedules/", "/admin/schedules/run/", f"/admin/schedules/run/{Run.objects.get().pk}/change/"):
+        browsed.goto(f"{live_server.url}{address}")
+        assert browsed.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
