@@ -46,6 +46,8 @@ class Worker(RQWorker):
     """Executes jobs as RQ does."""
 
     job_class = Job
+    max_connection_wait_time = 2.0
+    """Seconds between two attempts to reach Redis, at most. RQ's own minute would be added to every long outage."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
