@@ -137,6 +137,13 @@ class Product:
         """Return what the process printed since it was started last."""
         return self.log(name).read_text(errors="replace") if self.log(name).exists() else ""
 
+    def last_words(self) -> str:
+        """Return the last lines of every process, for the message of a test that fails."""
+        return "\n".join(
+            f"--- {name}{'' if self.is_running(name) else ' (ended)'}\n{self.text(name)[-3000:]}"
+            for name in self.processes
+        )
+
     def close(self) -> None:
         """End everything; nothing is left."""
         for process in self.processes.values():

@@ -46,11 +46,10 @@ def test_nothing_is_lost_when_a_process_is_restarted(
         if sign == signal.SIGTERM:
             assert code == 0, f"{process} ended with {code}:\n{product.text(process)}"
         product.start(process)
-        wait_for(
-            lambda before=before: product.ran(label)[-1].slot >= before + 2,
-            seconds=60,  # RQ's worker waits longer each time before it tries a Redis that was away
-            what=f"{process} works",
-        )
+        try:
+            wait_for(lambda before=before: product.ran(label)[-1].slot >= before + 2, seconds=45)
+        except AssertionError:
+            pytest.fail(f"nothing runs since {sign.name} for {process}\n{product.last_words()}")
         print(
             f"{sign.name} {process}: ended after {ended:.2f} s, at work again after {time.monotonic() - begun:.2f} s"
         )

@@ -197,7 +197,8 @@ def serve(newcomer: Newcomer, command: str) -> None:
     def works() -> bool:
         assert process.poll() is None, log.read_text()
         if not command.startswith("gunicorn"):
-            return re.search("Dispatching to RQ's queues|Listening on", log.read_text()) is not None
+            at_work = re.findall("Dispatching to RQ's queues|Listening on", log.read_text())
+            return len(at_work) >= (4 if "--num-workers 4" in command else 1)
         try:
             answer = requests.get(
                 f"http://127.0.0.1:{port}/admin/login/", headers={"Host": "scheduler.example.com"},
@@ -277,6 +278,22 @@ def test_the_command_does_what_the_readme_says(newcomer: Newcomer, command: str)
         EXECUTED[command](newcomer, command)
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["python manage.py check --deploy --database default", "python manage.py sync_schedules --check"],
+)
+def test_what_is_said_of_deploying_works(newcomer: Newcomer, command: str) -> None:
+    assert command.removesuffix(" --check") in (ROOT / "docs" / "deploying.md").read_text()
+    newcomer.shell("python manage.py sync_schedules", **newcomer.deployment)
+    newcomer.shell(command, **newcomer.deployment)
+
+
+def test_a_pool_of_workers_starts_and_stops(newcomer: Newcomer) -> None:
+    command = "python manage.py rqworker-pool high default low --num-workers 4"
+    assert f"`{command}`" in (ROOT / "docs" / "deploying.md").read_text()
+    serve(newcomer, command)
+
+
 # --- Samples ----------------------------------------------------------------------------------------------------
 
 
@@ -329,6 +346,11 @@ def test_the_sample_of_the_service_runs(newcomer: Newcomer) -> None:
 
 def job_page(newcomer: Newcomer, job_id: str) -> str:
     return newcomer.admin.get(f"/admin/django_rq/dashboard/queues/1/{job_id}/")  # high
+
+
+def test_the_sample_for_debugging_runs(newcomer: Newcomer) -> None:
+    (sample,) = [block for block in blocks_of("docs/debugging.md") if block.language == "python"]
+    wait_for(lambda: "succeeded" in newcomer.execute(sample.text), seconds=30)
 
 
 def test_every_block_is_one_that_a_test_knows() -> None:
