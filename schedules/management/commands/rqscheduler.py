@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import Any
 
@@ -34,6 +35,8 @@ class Command(StockCommand):
 
         thread = threading.Thread(target=keep, name="keeper", daemon=True)
         thread.start()
+        # Python hands the lock from one thread to the other every 5 ms unless told: so late a busy keeper would make a slot.
+        sys.setswitchinterval(0.0005)
         try:
             super().handle(*args, **options)  # type: ignore[no-untyped-call]
         finally:
