@@ -3,13 +3,19 @@
 -- Returns: seconds, microseconds, then four lists in the order of the ids: index values, plans and states in turn,
 -- scores, how many of template and display job exist. '' for what is absent.
 local seconds, microseconds = moment(ARGV[1])
-local ids, texts, parts = {}, {}, {}
+local ids, texts, hashes, parts = {}, {}, {}, {}
 for i = 2, #ARGV do
     local id = ARGV[i]
     ids[#ids + 1] = id
     texts[#texts + 1] = PLAN .. id
     texts[#texts + 1] = STATE .. id
-    parts[#parts + 1] = redis.call('EXISTS', TEMPLATE .. id, JOB .. id)
+    hashes[#hashes + 1] = TEMPLATE .. id
+    hashes[#hashes + 1] = JOB .. id
+end
+-- One question for all of them; one for each only where something is missing.
+local is_whole = #ids > 0 and redis.call('EXISTS', unpack(hashes)) == #hashes
+for i = 1, #ids do
+    parts[i] = is_whole and 2 or redis.call('EXISTS', hashes[2 * i - 1], hashes[2 * i])
 end
 local function filled(list, count)
     if list.err then list = {} end

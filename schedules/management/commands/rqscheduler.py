@@ -35,7 +35,7 @@ class Command(StockCommand):
 
         thread = threading.Thread(target=keep, name="keeper", daemon=True)
         thread.start()
-        # Python hands the lock from one thread to the other every 5 ms unless told: so late a busy keeper would make a slot.
+        # Threads take turns every 5 ms unless Python is told otherwise: so late a busy keeper would make a slot.
         sys.setswitchinterval(0.0005)
         try:
             super().handle(*args, **options)  # type: ignore[no-untyped-call]
