@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis as redis_py
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
@@ -185,14 +186,15 @@ class TestEmpty:
         assert "Add a schedule" in html
 
 
+@pytest.mark.usefixtures("redis")
 class TestCost:
     @pytest.mark.parametrize("rows", [1, 60])
-    def test_the_page_asks_six_queries_whatever_it_lists(
+    def test_the_page_asks_eight_queries_whatever_it_lists(
         self, admin_client: Client, django_assert_num_queries: DjangoAssertNumQueries, rows: int
     ) -> None:
         fill(rows)
-        # Session, user; then count, rows, runs, chips.
-        with django_assert_num_queries(6):
+        # Session, user; count, rows, runs, chips; two for the health of the whole.
+        with django_assert_num_queries(8):
             assert admin_client.get(LIST, {"o": "1"}).status_code == 200
 
     def test_staff_with_permissions_of_their_own_cost_two_more(
@@ -202,8 +204,23 @@ class TestCost:
         user = User.objects.create_user("ann", is_staff=True)
         user.user_permissions.set(Permission.objects.filter(codename__in=["view_schedule", "view_payload"]))
         client.force_login(user)
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(10):
             assert client.get(LIST, {"o": "1", "q": "s"}).status_code == 200
+
+    def test_the_page_asks_redis_in_one_pipeline(
+        self, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(3)
+        sent: list[int] = []
+        execute = redis_py.client.Pipeline.execute
+
+        def counted(pipe: Any, *args: Any, **kwargs: Any) -> Any:
+            sent.append(len(pipe))
+            return execute(pipe, *args, **kwargs)
+
+        monkeypatch.setattr(redis_py.client.Pipeline, "execute", counted)
+        assert admin_client.get(LIST).status_code == 200
+        assert len(sent) <= 1
 
 
 def fill(rows: int) -> None:
