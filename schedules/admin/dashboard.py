@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from django.core.cache import cache
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -24,7 +23,7 @@ from schedules.timing import TimingError, describe, slots_between
 
 BACK: Final = timedelta(hours=6)
 AHEAD: Final = timedelta(hours=18)
-WIDTH: Final = 1000
+WIDTH: Final = 720
 LANES: Final = 12
 """Schedules that the timeline shows: the failing ones first, then those that are due next."""
 MOST_TICKS: Final = 60
@@ -39,6 +38,8 @@ WINDOWS: Final = {
     "week": (timedelta(days=7), gettext_lazy("last week")),
     "month": (timedelta(days=30), gettext_lazy("last month")),
 }
+KEPT: Final = timedelta(minutes=1)
+"""How long figures are shown before they are measured again."""
 BARS: Final = 24
 """Bars of a chart, however long its window is."""
 
@@ -112,6 +113,15 @@ class Figures:
             "delay_p50": percentile(delays, MEDIAN),
             "delay_p95": percentile(delays, TAIL),
         }
+
+
+_kept: dict[str, tuple[datetime, dict[str, Any]]] = {}
+"""The figures of each window, and until when they are shown; in this process, so that no cache can be away."""
+
+
+def forget_figures() -> None:
+    """Measure anew at the next question, for tests."""
+    _kept.clear()
 
 
 def context_of(facts: Facts, *, now: datetime, window: str) -> dict[str, Any]:
@@ -266,7 +276,10 @@ def _hours(now: datetime) -> list[dict[str, Any]]:
         at = start + timedelta(hours=hour)
         wall = timezone.localtime(at)
         if wall.hour % 3 == 0 and wall.minute == 0:
-            marks.append({"x": _x(at, now), "text": f"{wall:%H:%M}"})
+            x = _x(at, now)
+            # Beside "now" there is no room for a second word.
+            text = f"{wall:%H:%M}" if abs(x - _x(now, now)) > 32 else ""
+            marks.append({"x": x, "text": text})
     return marks
 
 
@@ -276,32 +289,27 @@ def _x(at: datetime, now: datetime) -> float:
 
 
 def _next_runs(schedules: Sequence[Schedule], now: datetime) -> list[dict[str, Any]]:
-    """Return what runs next, over all schedules: a frequent one comes again and again."""
-    horizon = now + timedelta(days=7)
-    slots: list[tuple[datetime, str, Schedule]] = []
-    for schedule in schedules:
-        following = planned(schedule, since=now, until=horizon, limit=NEXT)
-        if not following and schedule.next_run_at is not None and schedule.next_run_at > now:
-            following = [schedule.next_run_at]
-        slots += [(at, schedule.name, schedule) for at in following]
-    slots.sort(key=lambda slot: slot[:2])
-    return [{"at": at, "schedule": schedule} for at, _name, schedule in slots[:NEXT]]
+    """Return what runs next: each schedule once, or a frequent one would hide all the others."""
+    coming = sorted(
+        (
+            (slots[0] if slots else schedule.next_run_at, schedule.name, schedule)
+            for schedule in schedules
+            if (slots := planned(schedule, since=now, until=now + timedelta(days=366), limit=1))
+            or schedule.next_run_at is not None
+        ),
+        key=lambda one: one[:2],
+    )
+    return [
+        {"at": at, "schedule": schedule, "words": _words(schedule)} for at, _name, schedule in coming[:NEXT]
+    ]
 
 
 def _figures(window: str, now: datetime) -> dict[str, Any]:
     """Return the figures of the schedules that ran most lately; kept for a minute, as they change slowly."""
-    minute = int(now.timestamp() // 60)
-    key = f"schedules-figures-{window}-{minute}"
-    try:
-        kept: dict[str, Any] | None = cache.get(key)
-    except Exception:  # noqa: BLE001 - whatever the cache is, the page does not depend on it
-        kept = None
-    if kept is None:
+    until, kept = _kept.get(window, (now, {}))
+    if not kept or now >= until or until - now > KEPT:
         kept = _measured(window, now)
-        try:
-            cache.set(key, kept, 90)
-        except Exception:  # noqa: BLE001 - as above
-            return kept
+        _kept[window] = (now + KEPT, kept)
     return kept
 
 

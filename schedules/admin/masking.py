@@ -7,6 +7,7 @@ import re
 from typing import Any, Final
 
 MASK: Final = "••••••"
+ONE_LINE: Final = 100
 _SECRET: Final = re.compile(
     r"passw(or)?d|passphrase|secret|token|api[_-]?key|apikey|private[_-]?key|authorization|credential|access[_-]?key"
     r"|connection[_-]?string|^(pwd|auth|dsn|cookie|session)$",
@@ -34,5 +35,7 @@ def masked(value: Any) -> Any:
 
 
 def shown_json(value: Any) -> str:
-    """Return a JSON value as text over several lines, masked."""
-    return json.dumps(masked(value), ensure_ascii=False, indent=2, default=str)
+    """Return a JSON value as text, masked; over several lines where one would be long."""
+    safe = masked(value)
+    line = json.dumps(safe, ensure_ascii=False, default=str)
+    return line if len(line) <= ONE_LINE else json.dumps(safe, ensure_ascii=False, indent=2, default=str)

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from schedules.keeper.starting import run_again, run_schedule
 from schedules.models import Run, RunStatus
-from schedules.services import SchedulerService, ServiceError, once
+from schedules.services import ServiceError, once
 from schedules.services.stopping import stop_job
 from schedules.templatetags.schedules_health import health_of
 
@@ -48,7 +49,11 @@ def again_view(admin: RunAdmin, request: HttpRequest, object_id: str) -> HttpRes
         lines = [
             _("It runs at once on the queue %(queue)s, beside its plan: no planned run is moved or used up.")
             % {"queue": schedule.queue},
-            _("Function and arguments are those that the schedule has today."),
+            _("It gets the arguments that this run had.")
+            if run.payload
+            else _(
+                "What this run was called with was not kept: it gets the arguments that the schedule has today."
+            ),
         ]
         warning = ""
         if not workers:
@@ -61,7 +66,8 @@ def again_view(admin: RunAdmin, request: HttpRequest, object_id: str) -> HttpRes
         if not once.is_first(request.POST.get("token", "")):
             messages.info(request, _("This was asked for already; it runs once."))
             return _back(run)
-        job = SchedulerService.run_now(schedule.pk, started_by=request.user.get_username())
+        name = request.user.get_username()
+        job = run_again(run, started_by=name) if run.payload else run_schedule(schedule, started_by=name)
     except ServiceError as error:
         messages.error(request, str(error))
         return _back(run)

@@ -80,6 +80,15 @@ def clock(value: datetime | None, zone: str = "") -> SafeString | str:
 
 
 @register.filter
+def precise(value: datetime | None, zone: str = "") -> SafeString | str:
+    """Show the time of day to the millisecond, in a zone: "09:00:00.100"."""
+    if value is None:
+        return ""
+    local = value.astimezone(zone_named(zone))
+    return _time(value, f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}")
+
+
+@register.filter
 def utc(value: datetime | None) -> SafeString | str:
     """Show the same moment in UTC: "08:00:03 UTC"."""
     return "" if value is None else _time(value, f"{format_date(value.astimezone(UTC), 'H:i:s')} UTC")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from schedules.admin.dashboard import forget_figures
 from schedules.engine import Scheduler
 from schedules.models import Run, Schedule
 from schedules.sync import Synchronizer
@@ -24,7 +24,14 @@ from tests.support.ledger_rows import ERROR, a_week
 
 PICTURES = os.environ.get("TEST_PICTURES", "")
 """A folder into which each page is also drawn."""
-WCAG = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]}}
+WCAG = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]}
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_figures_of_before() -> None:
+    forget_figures()
 
 
 @pytest.fixture
@@ -34,19 +41,27 @@ def rows(redis: redis_py.Redis, transactional_db: None) -> dict[str, Any]:
     Scheduler(queue_name="default", connection=redis).heartbeat()
     redis.sadd("rq:workers", "rq:worker:w")
     stamp = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    redis.hset("rq:worker:w", mapping={"queues": "default,high", "last_heartbeat": stamp, "hostname": "web-1"})
+    redis.hset(
+        "rq:worker:w", mapping={"queues": "default,high", "last_heartbeat": stamp, "hostname": "web-1"}
+    )
     return made
 
 
 @pytest.fixture
-def browsed(live_server: LiveServer, page: Page) -> Iterator[Page]:
+def browsed(live_server: LiveServer, page: Page) -> Page:
     User.objects.create_superuser("admin", password="a long word")
     client = Client()
     client.force_login(User.objects.get())
     page.context.add_cookies(
-        [{"name": settings.SESSION_COOKIE_NAME, "value": client.cookies["sessionid"].value, "url": live_server.url}]
+        [
+            {
+                "name": settings.SESSION_COOKIE_NAME,
+                "value": client.cookies["sessionid"].value,
+                "url": live_server.url,
+            }
+        ]
     )
-    yield page
+    return page
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -70,10 +85,16 @@ def test_no_page_has_a_barrier(
             browsed.screenshot(path=Path(PICTURES) / f"{name}-{scheme}-{width}.png", full_page=True)
         result = Axe().run(browsed, options=WCAG)
         found[name] = [
-            (violation["id"], violation["nodes"][0]["html"][:160], violation["nodes"][0].get("failureSummary", "")[:200])
+            (
+                violation["id"],
+                violation["nodes"][0]["html"][:160],
+                violation["nodes"][0].get("failureSummary", "")[:200],
+            )
             for violation in result.response["violations"]
         ]
-        sideways = browsed.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        sideways = browsed.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
         if sideways > 0:
             found[name].append(("wider than the screen", str(sideways), ""))
     assert {name: problems for name, problems in found.items() if problems} == {}
@@ -114,7 +135,9 @@ def test_a_running_run_is_followed_until_it_ends(
     expect(browsed.get_by_role("link", name="Stop")).not_to_be_visible()
 
 
-def test_running_again_by_keyboard_alone(live_server: LiveServer, browsed: Page, rows: dict[str, Any]) -> None:
+def test_running_again_by_keyboard_alone(
+    live_server: LiveServer, browsed: Page, rows: dict[str, Any]
+) -> None:
     browsed.goto(f"{live_server.url}/admin/schedules/run/{rows['failed'].pk}/change/")
     browsed.get_by_role("link", name="Run again").focus()
     browsed.keyboard.press("Enter")
@@ -145,9 +168,19 @@ def test_a_long_name_does_not_break_the_page(
 ) -> None:
     schedule = Schedule.objects.create(name="W" * 200, func="tests.shop.jobs.sync_orders", interval=60)
     Run.objects.create(
-        schedule=schedule, schedule_name=schedule.name, scheduled_for=timezone.now(), status="failed", exception="E" * 900
-    )  # fmt: skip
+        schedule=schedule,
+        schedule_name=schedule.name,
+        scheduled_for=timezone.now(),
+        status="failed",
+        exception="E" * 900,
+    )
     browsed.set_viewport_size({"width": 390, "height": 800})
-    for address in ("/admin/schedules/", "/admin/schedules/run/", f"/admin/schedules/run/{Run.objects.get().pk}/change/"):
+    for address in (
+        "/admin/schedules/",
+        "/admin/schedules/run/",
+        f"/admin/schedules/run/{Run.objects.get().pk}/change/",
+    ):
         browsed.goto(f"{live_server.url}{address}")
-        assert browsed.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), address
+        assert browsed.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        ), address

@@ -197,8 +197,10 @@ class TestQueuePages:
         assert needed("brand_new", None) == EVERYTHING  # type: ignore[arg-type]
         named = {
             str(pattern.name).removeprefix("django_rq_")
-            for pattern in get_resolver().url_patterns[2].url_patterns  # the admin's
-            for pattern in getattr(pattern, "url_patterns", ())
+            for part in get_resolver().url_patterns
+            if str(part.pattern) == "admin/"
+            for model in part.url_patterns
+            for pattern in getattr(model, "url_patterns", ())
             if str(pattern.name).startswith("django_rq_") and "dashboard" not in str(pattern.name)
         }
         assert named - set(PAGES) - {"actions", "confirm_action"} == set()

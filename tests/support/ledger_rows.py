@@ -38,11 +38,21 @@ def a_week(now: datetime) -> dict[str, Any]:
     digest = Schedule.objects.create(name="Digest e-mail", interval=3600, queue="high", **common)
     feed = Schedule.objects.create(name="Poll the price feed", interval=60, **common)
     Schedule.objects.create(
-        name="Month-end invoices", kind="cron", cron="0 6 L * *", timezone="Europe/Bratislava", queue="low", **common
+        name="Month-end invoices",
+        kind="cron",
+        cron="0 6 L * *",
+        timezone="Europe/Bratislava",
+        queue="low",
+        **common,
     )
     rows: list[Run] = []
     last: dict[str, Run] = {}
-    for schedule, every, count in ((orders, 1200, 500), (night, 86_400, 7), (digest, 3600, 160), (feed, 60, 900)):
+    for schedule, every, count in (
+        (orders, 1200, 500),
+        (night, 86_400, 7),
+        (digest, 3600, 160),
+        (feed, 60, 900),
+    ):
         for n in range(count):
             slot = (now - timedelta(seconds=every * n)).replace(microsecond=0)
             started = slot + timedelta(seconds=abs(dice.gauss(0.3, 0.3)) + 0.02)

@@ -4,9 +4,10 @@
 
     function copy(button) {
         const source = document.getElementById(button.dataset.copy);
+        const text = Array.from(source.querySelectorAll("pre"), (piece) => piece.textContent).join("\n");
         const done = () => { button.dataset.done = "1"; button.setAttribute("aria-label", button.textContent + " ✓"); };
         if (navigator.clipboard && window.isSecureContext) {
-            navigator.clipboard.writeText(source.value).then(done, () => choose(source));
+            navigator.clipboard.writeText(text).then(done, () => choose(source));
         } else {
             choose(source);
         }
@@ -14,10 +15,9 @@
 
     /* Over plain HTTP a page may not write to the clipboard: the text is shown and chosen, to be copied by hand. */
     function choose(source) {
-        source.hidden = false;
-        source.removeAttribute("aria-hidden");
+        source.querySelectorAll("details").forEach((folded) => { folded.open = true; });
         source.focus();
-        source.select();
+        document.getSelection().selectAllChildren(source);
     }
 
     function dress(root) {
