@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from rq import Worker as RQWorker
 from rq.defaults import DEFAULT_JOB_MONITORING_INTERVAL, DEFAULT_WORKER_TTL
 from rq.timeouts import JobTimeoutException
 
 from schedules.engine import events
 from schedules.worker.job import Job
+from schedules.worker.patience import PatientWorker
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -42,12 +42,10 @@ IDLE_TTL: Final = 90
 PR_SET_PDEATHSIG: Final = 1  # prctl(2)
 
 
-class Worker(RQWorker):
+class Worker(PatientWorker):
     """Executes jobs as RQ does."""
 
     job_class = Job
-    max_connection_wait_time = 2.0
-    """Seconds between two attempts to reach Redis, at most. RQ's own minute would be added to every long outage."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

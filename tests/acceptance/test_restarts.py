@@ -15,9 +15,13 @@ RECORD = "tests.acceptance.newsroom.jobs.record"
 PROCESSES = ("web", "rqscheduler", "rqworker", "redis")
 
 
-def between_slots() -> bool:
-    """Tell whether the run of this second is over and the next has not begun."""
-    return 0.5 < time.time() % 1 < 0.7
+def is_between_runs(product: Product, label: str) -> bool:
+    """Tell whether the run of this second is over and the next is not near: what a kill may hit is another test's."""
+    runs = product.ran(label)
+    if not runs or runs[-1].slot != int(time.time()) or time.time() % 1 > 0.8:
+        return False
+    job = product.job(runs[-1].job)
+    return job is not None and job.is_finished and not product.redis.llen("rq:queue:default")
 
 
 def check_that_each_slot_ran_once(runs: list[Ran]) -> None:
@@ -37,8 +41,8 @@ def test_nothing_is_lost_when_a_process_is_restarted(
         name=label, func=RECORD, args=f'["{label}"]', interval=1, overlap_policy="allow_all"
     )
     for process in PROCESSES:
-        before = wait_for(lambda: product.ran(label))[-1].slot
-        wait_for(between_slots)
+        wait_for(lambda: is_between_runs(product, label), seconds=20)
+        before = product.ran(label)[-1].slot
         begun = time.monotonic()
         code = product.end(process, sign)
         ended = time.monotonic() - begun
@@ -78,3 +82,25 @@ def test_a_job_that_runs_when_its_worker_is_told_to_stop_is_finished_first(produ
     assert job is not None
     assert job.get_status() == "finished"
     assert job.return_value() == "told"
+
+
+def test_a_worker_outlasts_redis_whatever_it_is_doing(product: Product) -> None:
+    gate = product.folder / "gate of an outage"
+    done = product.client(
+        "from schedules.services import SchedulerService\n"
+        "SchedulerService.schedule_job(func='tests.acceptance.newsroom.jobs.work_until_told',"
+        f" args=('outage', {str(gate)!r}))\n"
+    )
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: product.ran("outage"))
+    worker = product.processes["rqworker"]
+    product.end("redis")
+    gate.touch()  # the job ends while there is nobody to tell
+    wait_for(lambda: "Redis does not answer" in product.text("rqworker"), what=product.text("rqworker"))
+    product.start("redis")
+    done = product.client(
+        "from schedules.services import SchedulerService\n"
+        "SchedulerService.schedule_job(func='tests.acceptance.newsroom.jobs.record', args=('after the outage',))\n"
+    )
+    wait_for(lambda: product.ran("after the outage"), seconds=15, what=product.text("rqworker"))
+    assert worker.poll() is None, "it is the same process"
