@@ -248,7 +248,7 @@ class TestLists:
             owner = Schedule.objects.create(name=f"s{n}", func=FUNC, interval=60)
             Run.objects.create(schedule=owner, schedule_name=owner.name, scheduled_for=NOW)
         for name in (LIST, "admin:schedules_run_changelist"):
-            with django_assert_max_num_queries(7):
+            with django_assert_max_num_queries(8):
                 assert admin_client.get(reverse(name)).status_code == 200
 
     def test_a_run_can_be_read_and_not_written(self, admin_client: Client, schedule: Schedule) -> None:
