@@ -133,6 +133,8 @@ class ScheduleChangeList(ChangeList):
     now: datetime
     chips: list[Chip]
     is_filtered: bool
+    is_empty: bool
+    """Whether there is no schedule at all, filtered or not."""
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Schedule]:
         """Filter, search and order as Django does, and add from where on a row's strip shows runs."""
@@ -154,6 +156,7 @@ class ScheduleChangeList(ChangeList):
 
     def _chips(self, chosen: dict[str, Any]) -> Iterator[Chip]:
         counts = self._counts()
+        self.is_empty = not counts.total
         yield Chip(
             _("All"), counts.total, self._url(remove=["state", "queue", "tag"]), not any(chosen.values())
         )

@@ -113,9 +113,8 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list; where there is nothing to list yet, say what to do."""
-        context: dict[str, Any] = {"title": _("Schedules"), **(extra_context or {})}
-        if request.method == "GET" and not request.GET and not Schedule.objects.exists():
-            context |= {"no_schedules": True, "functions": registered_targets()}
+        # A function, which the template calls only where there are none.
+        context = {"title": _("Schedules"), "functions": registered_targets, **(extra_context or {})}
         return super().changelist_view(request, context)
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
