@@ -77,7 +77,8 @@ class Figures:
     failed: int = 0
     durations: list[float] = field(default_factory=list)
     delays: list[float] = field(default_factory=list)
-    bars: list[Counter[str]] = field(default_factory=lambda: [Counter() for _bar in range(BARS)])
+    good: list[int] = field(default_factory=lambda: [0] * BARS)
+    bad: list[int] = field(default_factory=lambda: [0] * BARS)
 
     @property
     def success(self) -> str:
@@ -92,11 +93,11 @@ class Figures:
     @property
     def chart(self) -> list[dict[str, float]]:
         """Heights of the bars: what ended well below, what ended badly on top."""
-        most = max((sum(bar.values()) for bar in self.bars), default=0) or 1
+        bars = list(zip(self.good, self.bad, strict=True))
+        most = max(map(sum, bars)) or 1
         drawn = []
-        for place, bar in enumerate(self.bars):
-            bad = bar["bad"] / most * 20
-            good = bar["good"] / most * 20
+        for place, (went_well, went_badly) in enumerate(bars):
+            good, bad = went_well / most * 20, went_badly / most * 20
             # One failure among thousands must be seen.
             bad, good = (max(bad, 2.0) if bad else 0.0), (max(good, 1.0) if good else 0.0)
             drawn.append(
@@ -326,11 +327,14 @@ def _measured(window: str, now: datetime) -> dict[str, Any]:
     )
     found: dict[Any, Figures] = {}
     for pk, name, at, status, duration, delay in rows:
-        figures = found.setdefault(pk, Figures(schedule_id=pk, name=name))
+        figures = found.get(pk)
+        if figures is None:
+            figures = found[pk] = Figures(schedule_id=pk, name=name)
         is_good = status == RunStatus.SUCCEEDED
         figures.succeeded += is_good
         figures.failed += not is_good
-        figures.bars[min(BARS - 1, int((at - since) / length * BARS))]["good" if is_good else "bad"] += 1
+        bars = figures.good if is_good else figures.bad
+        bars[min(BARS - 1, int((at - since) / length * BARS))] += 1
         if duration is not None:
             figures.durations.append(duration)
         if delay is not None:

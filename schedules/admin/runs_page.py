@@ -32,8 +32,11 @@ WINDOWS: Final = {
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
 }
-SEARCH_WINDOW: Final = "7d"
+SEARCH_WINDOW: Final = "24h"
 """A search reads every text in the window: without one that was chosen, it is this."""
+RARE: Final = ("skipped", "canceled")
+RARE_WINDOW: Final = "7d"
+"""States that few rows have, and no index: without a window, a page of them would read the whole ledger."""
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "succeeded": (RunStatus.SUCCEEDED,),
     "failed": (RunStatus.FAILED, RunStatus.ABANDONED),
@@ -67,12 +70,15 @@ class Filters:
         search = query.get("q", "").replace("\x00", "").strip()[:100]
         window = query.get("since", "")
         window = window if window in WINDOWS else ""
+        state = query.get("state", "")
+        state = state if state in GROUPS else ""
+        by_itself = SEARCH_WINDOW if search else RARE_WINDOW if state in RARE else ""
         return cls(
-            state=query.get("state", "") if query.get("state") in GROUPS else "",
+            state=state,
             schedule=schedule,
             queue=query.get("queue", "").replace("\x00", "")[:100],
             trigger=query.get("trigger", "") if query.get("trigger") in RunTrigger.values else "",
-            window=window or (SEARCH_WINDOW if search else ""),
+            window=window or by_itself,
             search=search,
         )
 

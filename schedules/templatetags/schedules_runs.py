@@ -89,9 +89,11 @@ def precise(value: datetime | None, zone: str = "") -> SafeString | str:
 
 
 @register.filter
-def utc(value: datetime | None) -> SafeString | str:
-    """Show the same moment in UTC: "08:00:03 UTC"."""
-    return "" if value is None else _time(value, f"{format_date(value.astimezone(UTC), 'H:i:s')} UTC")
+def utc(value: datetime | None, zone: str = "") -> SafeString | str:
+    """Show a moment of another zone in UTC, too: "08:00:03 UTC"; empty where that zone is no other."""
+    if value is None or not value.astimezone(zone_named(zone)).utcoffset():
+        return ""
+    return _time(value, f"{format_date(value.astimezone(UTC), 'H:i:s')} UTC")
 
 
 @register.filter

@@ -124,6 +124,8 @@ class TestFilters:
         assert set(shown(admin_client, since="24h")) == {own[0].pk, mail[0].pk}
         assert shown(admin_client, q="STILL running") == [mail[0].pk]
         assert shown(admin_client, q="orders") == [own[0].pk]
+        assert shown(admin_client, state="canceled") == []
+        assert admin_client.get(URL, {"state": "canceled"}).context["filters"].window == "7d"
         assert shown(admin_client, q="orders", since="30d") == [own[0].pk, old[0].pk]
 
     def test_a_filter_stays_when_one_turns_the_page(self, admin_client: Client, schedule: Schedule) -> None:

@@ -48,6 +48,11 @@
         }, seconds * 1000);
     }
 
+    /* On a narrow screen the timeline begins a little before now. */
+    document.querySelectorAll("[data-start]").forEach((region) => {
+        if (region.scrollWidth > region.clientWidth) { region.scrollLeft = region.scrollWidth * Number(region.dataset.start); }
+    });
+
     dress(document);
     follow();
 })();
