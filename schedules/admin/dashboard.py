@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
-from uuid import UUID
 
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
+from schedules.admin.figures import WINDOWS, figures_of
 from schedules.health import Facts
 from schedules.models import Run, RunStatus, Schedule
 from schedules.models.choices import FAILED_STATUSES
-from schedules.models.statistics import MEDIAN, TAIL, percentile
 from schedules.targets import registered_targets
 from schedules.timing import TimingError, describe, slots_between
 
@@ -31,17 +29,6 @@ MOST_TICKS: Final = 60
 NEXT: Final = 12
 TODAY_ROWS: Final = 20_000
 """Runs of today that are counted: the newest."""
-STATISTICS_ROWS: Final = 20_000
-STATISTICS_LANES: Final = 15
-WINDOWS: Final = {
-    "day": (timedelta(days=1), gettext_lazy("last day")),
-    "week": (timedelta(days=7), gettext_lazy("last week")),
-    "month": (timedelta(days=30), gettext_lazy("last month")),
-}
-KEPT: Final = timedelta(minutes=1)
-"""How long figures are shown before they are measured again."""
-BARS: Final = 24
-"""Bars of a chart, however long its window is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,64 +54,6 @@ class Lane:
     following: datetime | None
 
 
-@dataclass(slots=True, kw_only=True)
-class Figures:
-    """How one schedule did in the window."""
-
-    schedule_id: UUID
-    name: str
-    succeeded: int = 0
-    failed: int = 0
-    durations: list[float] = field(default_factory=list)
-    delays: list[float] = field(default_factory=list)
-    good: list[int] = field(default_factory=lambda: [0] * BARS)
-    bad: list[int] = field(default_factory=lambda: [0] * BARS)
-
-    @property
-    def success(self) -> str:
-        """Share of what ended well, in percent."""
-        ended = self.succeeded + self.failed
-        if not ended:
-            return ""
-        share = self.succeeded / ended * 100
-        # 99.97 % is not 100 %.
-        return _("%(share)s %%") % {"share": "100" if share == 100 else f"{int(share * 10) / 10:.1f}"}
-
-    @property
-    def chart(self) -> list[dict[str, float]]:
-        """Heights of the bars: what ended well below, what ended badly on top."""
-        bars = list(zip(self.good, self.bad, strict=True))
-        most = max(map(sum, bars)) or 1
-        drawn = []
-        for place, (went_well, went_badly) in enumerate(bars):
-            good, bad = went_well / most * 20, went_badly / most * 20
-            # One failure among thousands must be seen.
-            bad, good = (max(bad, 2.0) if bad else 0.0), (max(good, 1.0) if good else 0.0)
-            drawn.append(
-                {"x": place * 5, "good_y": 24 - good, "good": good, "bad_y": 24 - good - bad, "bad": bad}
-            )
-        return drawn
-
-    def measured(self) -> dict[str, float | None]:
-        """Return the percentiles, seconds."""
-        durations, delays = sorted(self.durations), sorted(self.delays)
-        return {
-            "duration_p50": percentile(durations, MEDIAN),
-            "duration_p95": percentile(durations, TAIL),
-            "delay_p50": percentile(delays, MEDIAN),
-            "delay_p95": percentile(delays, TAIL),
-        }
-
-
-_kept: dict[str, tuple[datetime, dict[str, Any]]] = {}
-"""The figures of each window, and until when they are shown; in this process, so that no cache can be away."""
-
-
-def forget_figures() -> None:
-    """Measure anew at the next question, for tests."""
-    _kept.clear()
-
-
 def context_of(facts: Facts, *, now: datetime, window: str) -> dict[str, Any]:
     """Return what the page shows. Looks at a bounded number of rows, however long the ledger is."""
     window = window if window in WINDOWS else "day"
@@ -148,7 +77,7 @@ def context_of(facts: Facts, *, now: datetime, window: str) -> dict[str, Any]:
         "hours": _hours(now),
         "now_x": round(BACK / (BACK + AHEAD) * WIDTH, 1),
         "following": _next_runs(coming, now),
-        "figures": _figures(window, now),
+        "figures": figures_of(window, now),
         "window": window,
         "windows": [(name, text) for name, (_length, text) in WINDOWS.items()],
         "checklist": _checklist(facts),
@@ -303,62 +232,6 @@ def _next_runs(schedules: Sequence[Schedule], now: datetime) -> list[dict[str, A
     return [
         {"at": at, "schedule": schedule, "words": _words(schedule)} for at, _name, schedule in coming[:NEXT]
     ]
-
-
-def _figures(window: str, now: datetime) -> dict[str, Any]:
-    """Return the figures of the schedules that ran most lately; kept for a minute, as they change slowly."""
-    until, kept = _kept.get(window, (now, {}))
-    if not kept or now >= until or until - now > KEPT:
-        kept = _measured(window, now)
-        _kept[window] = (now + KEPT, kept)
-    return kept
-
-
-def _measured(window: str, now: datetime) -> dict[str, Any]:
-    length = WINDOWS[window][0]
-    since = now - length
-    ended = Q(status=RunStatus.SUCCEEDED) | Q(status__in=FAILED_STATUSES)
-    rows = list(
-        Run.objects.filter(ended, scheduled_for__gte=since, schedule__isnull=False)
-        .order_by("-scheduled_for", "-id")
-        .values_list("schedule_id", "schedule_name", "scheduled_for", "status", "duration", "delay")[
-            :STATISTICS_ROWS
-        ]
-    )
-    found: dict[Any, Figures] = {}
-    for pk, name, at, status, duration, delay in rows:
-        figures = found.get(pk)
-        if figures is None:
-            figures = found[pk] = Figures(schedule_id=pk, name=name)
-        is_good = status == RunStatus.SUCCEEDED
-        figures.succeeded += is_good
-        figures.failed += not is_good
-        bars = figures.good if is_good else figures.bad
-        bars[min(BARS - 1, int((at - since) / length * BARS))] += 1
-        if duration is not None:
-            figures.durations.append(duration)
-        if delay is not None:
-            figures.delays.append(delay)
-    # Those with failures first, then those that run most.
-    chosen = sorted(found.values(), key=lambda one: (-one.failed, -one.succeeded, one.name))[
-        :STATISTICS_LANES
-    ]
-    return {
-        "rows": [
-            {
-                "schedule_id": one.schedule_id,
-                "name": one.name,
-                "runs": one.succeeded + one.failed,
-                "success": one.success,
-                "failed": one.failed,
-                "chart": one.chart,
-                **one.measured(),
-            }
-            for one in chosen
-        ],
-        "is_part": len(rows) >= STATISTICS_ROWS,
-        "count": len(rows),
-    }
 
 
 def _checklist(facts: Facts) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from schedules.admin.dashboard import forget_figures
+from schedules.admin.figures import forget_figures
 from schedules.engine import Scheduler
 from schedules.models import Run, Schedule
 from schedules.sync import Synchronizer

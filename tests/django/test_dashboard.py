@@ -14,7 +14,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from schedules.admin.dashboard import MOST_TICKS, WIDTH, context_of, forget_figures, planned
+from schedules.admin.dashboard import MOST_TICKS, WIDTH, context_of, planned
+from schedules.admin.figures import forget_figures
 from schedules.engine import Scheduler
 from schedules.health import gather
 from schedules.models import Run, Schedule
