@@ -47,7 +47,7 @@ def _insert(rows: Sequence[Row], using: str) -> None:
                 lines = [row.values for row in rows[start : start + CHUNK]]
                 lines = [{f.column: line[f.attname] for f in fields} for line in lines]
                 source = _recordset(fields, connection)
-                cursor.execute(f"{head}SELECT {names} FROM {source}", [_json(lines)])  # noqa: S608
+                cursor.execute(f"{head}SELECT {names} FROM {source}", [_json(lines)])  # noqa: S608 # nosec B608
             return
         holders = ", ".join(["%s"] * len(fields))
         encode = [(field.attname, _encoder(field, connection)) for field in fields]
@@ -84,7 +84,7 @@ def update_many(
                     dict(zip(names, (pk, *values), strict=True)) for values, pk in rows[start : start + CHUNK]
                 ]
                 cursor.execute(
-                    f"UPDATE {table} SET {sets} FROM {source} WHERE {table}.{key_name} = v.{key_name}",  # noqa: S608
+                    f"UPDATE {table} SET {sets} FROM {source} WHERE {table}.{key_name} = v.{key_name}",  # noqa: S608 # nosec B608
                     [_json(lines)],
                 )
             return
@@ -92,7 +92,7 @@ def update_many(
         encode = [_encoder(field, connection) for field in fields]
         encode_key = _encoder(key, connection)
         cursor.executemany(
-            f"UPDATE {table} SET {sets} WHERE {key_name} = %s",  # noqa: S608 - names of our own
+            f"UPDATE {table} SET {sets} WHERE {key_name} = %s",  # noqa: S608 # nosec B608 - names of our own
             [[*(e(v) for e, v in zip(encode, values, strict=True)), encode_key(pk)] for values, pk in rows],
         )
 

@@ -313,7 +313,7 @@ def test_the_sample_jobs_can_be_chosen_in_the_admin_and_run(newcomer: Newcomer) 
 
 def runs_of(newcomer: Newcomer, name: str) -> str:
     """Return the page of the newest run of a schedule, or the list while there is none."""
-    runs = newcomer.admin.get(f"/admin/schedules/run/?q={name}&status__exact=succeeded")
+    runs = newcomer.admin.get(f"/admin/schedules/run/?schedule={newcomer.admin.id_of(name)}")
     found = re.search(r'href="(/admin/schedules/run/[^"/]+/change/)', runs)
     return newcomer.admin.get(found[1]) if found else runs
 
