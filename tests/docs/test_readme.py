@@ -36,6 +36,11 @@ def block(start: str) -> Block:
     return found
 
 
+def on_path(command: str) -> str:
+    """Take a command's programs from the path; the tests themselves may run in a `.venv`, whose path stays as it is."""
+    return re.sub(r"(^|[\s(])\.venv/bin/", r"\1", command)
+
+
 class Newcomer:
     """Somebody in a fresh folder, who does what the README says."""
 
@@ -92,7 +97,7 @@ class Newcomer:
     def shell(self, command: str, **variables: str) -> str:
         """Execute a command line as it stands, with this Python for the README's; return what it printed."""
         done = subprocess.run(
-            ["sh", "-c", command.replace(".venv/bin/pip", "python -m pip").replace(".venv/bin/", "")],
+            ["sh", "-c", on_path(command.replace(".venv/bin/pip", "python -m pip"))],
             cwd=self.folder, env={**self.environment, **variables}, capture_output=True, text=True, timeout=90,
         )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -232,7 +237,7 @@ def configure(newcomer: Newcomer, command: str) -> None:
 def dashboard(newcomer: Newcomer, command: str) -> None:
     """That it lists queues and jobs is in tests/acceptance/test_pages_of_rq.py; here: that it comes up as shown."""
     port = free_port()
-    line = command.replace(".venv/bin/", "").replace("9181", str(port))
+    line = on_path(command).replace("9181", str(port))
     process = subprocess.Popen(
         ["sh", "-c", f"exec {line}"], cwd=newcomer.folder, env=newcomer.environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

@@ -34,6 +34,14 @@ from tests.support.workers import work, worker_process
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+DISPATCH = """
+import sys, django, redis
+django.setup()
+from tests.redis.test_stock_faults import dispatch_over
+dispatch_over(redis.Redis(unix_socket_path=sys.argv[1]))
+"""
+
+
 def dispatch_over(client: redis_py.Redis) -> None:
     """Dispatch what is due over a connection of one's own, as often as it breaks."""
     queue = get_queue("default", connection=client)
@@ -60,22 +68,18 @@ def test_a_scheduler_that_dies_in_a_pass_loses_no_schedule_and_doubles_no_slot(
     path = engine.connection.connection_pool.connection_kwargs["path"]
     engine.connection.zadd(keys.SCHEDULED, {schedule_id(n): past.timestamp() for n in range(1, count + 1)})
     for _ in range(5):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                dispatch_over(redis_py.Redis(unix_socket_path=path))
-            finally:
-                os._exit(0)
         before = engine.connection.llen("rq:queue:default")
-        wait_for(
-            lambda before=before: (
-                engine.connection.llen("rq:queue:default") in {count} - {before}
-                or engine.connection.llen("rq:queue:default") > before
-                or before == count
-            )
+        if before == count:
+            break
+        # A process of its own, not a fork of this one: threads of other tests may hold locks here.
+        process = subprocess.Popen(
+            [sys.executable, "-c", DISPATCH, str(path)],
+            cwd=ROOT,
+            env={**os.environ, "DJANGO_SETTINGS_MODULE": "scheduler_project.settings"},
         )
-        os.kill(pid, sign)
-        os.waitpid(pid, 0)
+        wait_for(lambda before=before: engine.connection.llen("rq:queue:default") > before, seconds=30)
+        process.send_signal(sign)
+        process.wait(10)
     dispatch_over(engine.connection)
     queued = engine.queued()
     assert len(queued) == len(set(queued)) == count
