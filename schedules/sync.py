@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -87,15 +87,7 @@ class Synchronizer:
                 difference.removed.append(schedule_id)
                 if schedule_id not in names:
                     difference.forgotten.append(schedule_id)
-        return Difference(
-            added=difference.added,
-            changed=difference.changed,
-            removed=difference.removed,
-            kept=kept,
-            problems=problems,
-            names=names,
-            forgotten=difference.forgotten,
-        )
+        return replace(difference, kept=kept)
 
     def apply(self, difference: Difference) -> Difference:
         """Make Redis equal to the database where they differ; return what was done, as far as it could be."""
@@ -106,10 +98,11 @@ class Synchronizer:
             rows = Schedule.objects.filter(pk__in=[UUID(key) for key in wanted[start : start + 500]])
             done |= _registered([row for row in rows if row.wanted], problems)
         # Asked again: a row that was switched on since the comparison must not be taken out.
-        removed = difference.removed
-        still_wanted = set(_wanted_among(removed))
-        gone = [key for key in difference.forgotten if key not in still_wanted]
-        off = [key for key in removed if key not in still_wanted and key not in set(gone)]
+        still_wanted = set(_wanted_among(difference.removed))
+        forgotten = set(difference.forgotten)
+        removed = [key for key in difference.removed if key not in still_wanted]
+        gone = [key for key in removed if key in forgotten]
+        off = [key for key in removed if key not in forgotten]
         if gone:
             SchedulerService.unregister(gone, source="row")
         if off:

@@ -164,12 +164,8 @@ class Dispatcher:
                 batch.moves.append(_decided(member, score, wire, entries[n + 1], now))
             except (EngineError, WireError, TimingError) as error:
                 self._set_aside(member, score, str(error), now)
-            except Exception as error:
-                # The outermost guard of one entry: whatever is wrong with it must not stop the others.
-                logger.exception(
-                    "Entry %r cannot be dispatched.", member, extra={"action": "entry.quarantined"}
-                )
-                self._set_aside(member, score, f"{type(error).__name__}: {error}", now)
+            except Exception as error:  # noqa: BLE001 - the outermost guard of one entry, which logs
+                self._give_up(member, score, error, now)
         return batch
 
     def _send(self, batch: _Batch) -> list[Any]:
@@ -219,11 +215,8 @@ class Dispatcher:
             except EngineError as error:
                 self._set_aside(member, score, str(error), now)
                 continue
-            except Exception as error:
-                logger.exception(
-                    "Entry %r cannot be dispatched.", member, extra={"action": "entry.quarantined"}
-                )
-                self._set_aside(member, score, f"{type(error).__name__}: {error}", now)
+            except Exception as error:  # noqa: BLE001 - the outermost guard of one entry, which logs
+                self._give_up(member, score, error, now)
                 continue
             if entry.plan is None:
                 once.append((member, score, entry))
@@ -260,6 +253,13 @@ class Dispatcher:
             member.decode("utf-8", "replace"),
             extra={"action": "entry.adopted"},
         )
+
+    def _give_up(self, member: bytes, score: bytes, error: Exception, now: float) -> None:
+        """Quarantine one member for what nobody foresaw: whatever is wrong with it must not stop the others."""
+        logger.error(
+            "Entry %r cannot be dispatched.", member, exc_info=error, extra={"action": "entry.quarantined"}
+        )
+        self._set_aside(member, score, f"{type(error).__name__}: {error}", now)
 
     def _set_aside(self, member: bytes, score: bytes, reason: str, now: float) -> None:
         """Quarantine one member, so that everything else runs on."""
