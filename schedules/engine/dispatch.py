@@ -7,15 +7,15 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from redis import Redis
 
 from schedules.engine import keys
 from schedules.engine.clock import Clock, RedisClock, rq_time
+from schedules.engine.conversation import Conversation
 from schedules.engine.entries import missed_event, score_of
 from schedules.engine.errors import EngineError
 from schedules.engine.state import State, new_generation
@@ -54,8 +54,7 @@ class Batch:
     """When the next member is due that was not, if the batch saw that far."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
+class _Move(NamedTuple):
     """A member as it was read, and what is to become of it."""
 
     member: bytes
@@ -109,8 +108,7 @@ class Dispatcher:
 
     def run_batch(self) -> Batch:
         """Read one batch of due members, oldest first, and dispatch it."""
-        batch = self._decide(self._read_due(0))
-        return self.send(batch)
+        return self.send(self._decide(self._read(args=self._reading(0))))
 
     def prepare(self, *, until: float) -> _Batch:
         """Read and decide what is due up to a moment (unix seconds) that is still to come, for `send`."""
@@ -122,9 +120,11 @@ class Dispatcher:
 
         In parts: the first jobs are in their queues while the last are still being moved.
         """
-        results: list[Any] = []
-        for start in range(0, len(prepared.moves), PART):
-            results += self._send(replace(prepared, moves=prepared.moves[start : start + PART]))
+        with Conversation(self.connection) as redis:
+            parts = range(0, len(prepared.moves), PART)
+            for start in parts:
+                redis.ask(self._move, self._moving(prepared.moves[start : start + PART], prepared.now))
+            results = [result for _ in parts for result in redis.answer()]
         return self._settled(prepared, results)
 
     def run_backlog(self, is_stopping: Callable[[], bool]) -> Iterator[Batch]:
@@ -133,22 +133,35 @@ class Dispatcher:
         What the next batch is read behind is still in the set, for it was not moved yet. Should others move it at the
         same moment, a few members are passed over, and are due again in the following batch.
         """
-        with ThreadPoolExecutor(1, "move") as mover:
-            batch = self._decide(self._read_due(0))
-            while batch.due:
-                following = None if is_stopping() else self._read_due(batch.due)
-                sent = mover.submit(self._send, batch)
-                decided = None if following is None else self._decide(following)
-                yield self._settled(batch, sent.result())
-                if decided is None:
-                    return
-                # Nothing was due behind it; but meanwhile something may be, before it as well.
-                batch = decided if decided.due else self._decide(self._read_due(0))
-            yield self._settled(batch, [])
+        batch = self._decide(self._read(args=self._reading(0)))
+        while batch.due:
+            is_last = is_stopping()
+            with Conversation(self.connection) as redis:
+                redis.ask(self._read, self._reading(batch.due))
+                if batch.moves:
+                    redis.ask(self._move, self._moving(batch.moves, batch.now))
+                following = redis.answer()
+                decided = None if is_last else self._decide(following)
+                results = redis.answer() if batch.moves else []
+            yield self._settled(batch, results)
+            if decided is None:
+                return
+            # Nothing was due behind it; but meanwhile something may be, before it as well.
+            batch = decided if decided.due else self._decide(self._read(args=self._reading(0)))
+        yield self._settled(batch, [])
 
-    def _read_due(self, offset: int) -> list[Any]:
-        reply: list[Any] = self._read(args=[self.batch, self.clock.argument(), offset])
-        return reply
+    def _reading(self, offset: int) -> list[Any]:
+        """Return what to ask for a batch, behind so many due members."""
+        return [self.batch, self.clock.argument(), offset]
+
+    def _moving(self, moves: Sequence[_Move], now: float) -> list[Any]:
+        """Return what to ask for moves that were decided at a moment."""
+        kinds: dict[tuple[str, str, int, int], int] = {}
+        wires = [f"{move.before}{kinds.setdefault(move.kind, len(kinds) + 1)}{move.after}" for move in moves]
+        return [
+            *(json.dumps(list(kinds)), f"[{','.join(wires)}]"),
+            *(f"{now:.6f}", rq_time(now), self.clock.argument()),
+        ]
 
     def _decide(self, reply: list[Any]) -> _Batch:
         """Decide on every member that was read; what cannot be read is set aside at once."""
@@ -167,22 +180,6 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - the outermost guard of one entry, which logs
                 self._give_up(member, score, error, now)
         return batch
-
-    def _send(self, batch: _Batch) -> list[Any]:
-        """Execute the move of a batch; return what the script says of each."""
-        if not batch.moves:
-            return []
-        kinds: dict[tuple[str, str, int, int], int] = {}
-        wires = [
-            f"{move.before}{kinds.setdefault(move.kind, len(kinds) + 1)}{move.after}" for move in batch.moves
-        ]
-        results: list[Any] = self._move(
-            args=[
-                *(json.dumps(list(kinds)), f"[{','.join(wires)}]"),
-                *(f"{batch.now:.6f}", rq_time(batch.now), self.clock.argument()),
-            ]
-        )
-        return results
 
     def _settled(self, batch: _Batch, results: list[Any]) -> Batch:
         """Set aside what could not be moved, dispatch the strangers, and sum up."""

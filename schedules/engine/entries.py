@@ -24,7 +24,7 @@ from schedules.engine.errors import ConflictError, EngineError
 from schedules.engine.state import State, new_generation
 from schedules.engine.template import display_fields, job_fields, payload, queue_defaults
 from schedules.spec import Plan, ScheduleSpec, WireError, digest, plan_from_wire, plan_to_wire
-from schedules.timing import IntervalTrigger, jitter_seconds, next_slot, trigger_to_wire
+from schedules.timing import IntervalTrigger, jitter_seconds_unix, next_slot, trigger_to_wire
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def score_of(schedule_id: str, slot: int, jitter: int) -> str:
     """Return when (unix seconds) a slot is dispatched: its time and its share of the jitter."""
     if not jitter:
         return str(slot)
-    return f"{slot + jitter_seconds(schedule_id, datetime.fromtimestamp(slot, UTC), jitter):.3f}"
+    return f"{slot + jitter_seconds_unix(schedule_id, slot, jitter):.3f}"
 
 
 def missed_event(*, schedule_id: str, first: int, last: int, reason: str, plan: Plan) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from schedules.engine.errors import EngineError
 
@@ -15,8 +14,7 @@ _FORM: Final = re.compile(
 """Strict, because the move script gets the text as it stands: nothing that was read may end a JSON text."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """`<generation> <next slot> <last slot> <runs> <active job> ...` in Redis; `-` stands for none.
 
     Slots are unix seconds. Active jobs are those that may still be queued or running; the move script looks.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from schedules.engine import keys
+from schedules.engine.events import each_of
 from schedules.services.connection import with_bounded_waits
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class Record:
     id: str
     noted_at: float
     """When it happened (unix seconds), as whoever wrote it says."""
-    events: tuple[dict[str, Any], ...]
+    events: tuple[Mapping[str, Any], ...]
 
     @property
     def order(self) -> tuple[int, int]:
@@ -146,8 +147,8 @@ def _record(row: Any) -> Record:
     if not fields:  # deleted by somebody while it was pending
         return Record(record_id, 0.0, ())
     try:
-        events = json.loads(fields[b"events"])
-        return Record(record_id, float(fields[b"at"]), tuple(event for event in events if "e" in event))
+        events = tuple(event for event in each_of(json.loads(fields[b"events"])) if "e" in event)
+        return Record(record_id, float(fields[b"at"]), events)
     except (KeyError, TypeError, ValueError) as error:
         logger.error(
             "Record %s of the event stream cannot be read and is left out (%s: %s).",

@@ -15,7 +15,7 @@ from schedules.timing.decisions import (
 )
 from schedules.timing.errors import TimingError
 from schedules.timing.intervals import check_interval, parse_interval
-from schedules.timing.jitter import jitter_seconds
+from schedules.timing.jitter import jitter_seconds, jitter_seconds_unix
 from schedules.timing.moments import from_unix, unix_floor
 from schedules.timing.slots import (
     is_slot_unix,
@@ -50,6 +50,7 @@ __all__ = [
     "from_unix",
     "is_slot_unix",
     "jitter_seconds",
+    "jitter_seconds_unix",
     "missed_slots",
     "next_slot",
     "next_slot_unix",

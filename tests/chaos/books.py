@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import redis as redis_py
 
 from schedules.engine import keys
+from schedules.engine.events import each_of
 
 QUEUE = "rq:queue:default"
 
@@ -37,7 +38,7 @@ class Books:
         if jobs and not flush:
             connection.unlink(*(f"rq:job:{job.decode()}" for job in jobs))
         for _, fields in records:
-            for event in json.loads(fields[b"events"]):
+            for event in each_of(json.loads(fields[b"events"])):
                 if event["e"] == "queued":
                     self.told[_slot_of(event["j"])] += 1
                 elif event["e"] == "skipped":

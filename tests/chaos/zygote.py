@@ -13,8 +13,9 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -71,13 +72,13 @@ def _run(url: str, skew: int, dawdles: bool) -> None:
         _set_the_clock_off(skew)
     scheduler = get_scheduler("default", interval=60, connection=redis.Redis.from_url(url))
     if dawdles:
-        move = scheduler.dispatcher._move
+        moving = scheduler.dispatcher._moving
 
-        def dawdle(**options: object) -> object:
+        def dawdle(*decided: Any) -> list[Any]:
             time.sleep(random.choice([0, 0.01, 0.05, 1.2]))
-            return move(**options)
+            return moving(*decided)
 
-        scheduler.dispatcher._move = dawdle
+        scheduler.dispatcher._moving = dawdle
     scheduler.run()
 
 
@@ -115,6 +116,8 @@ def main() -> None:
             die_with_parent(parent=parent, sign=signal.SIGKILL)
             try:
                 _run(url, int(skew), dawdles == "1")
+            except BaseException:  # noqa: BLE001 - whatever ends it is told
+                traceback.print_exc()  # into the log, which the test reads
             finally:
                 os._exit(0)
         print(pid, flush=True)

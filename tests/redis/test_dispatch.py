@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pytest
 from django_rq import get_queue
 from rq import SimpleWorker
 
-from schedules.engine import Progress
+from schedules.engine import Progress, keys
 from schedules.timing import CronTrigger, IntervalTrigger, OnceTrigger
 from tests.redis.conftest import T0, Engine, make_spec, schedule_id
 
@@ -98,6 +99,17 @@ def test_an_event_tells_of_the_dispatch(engine: Engine) -> None:
     assert engine.events() == [{"e": "queued", "j": job_id, "t": "schedule", "q": "default"}]
 
 
+def test_one_event_tells_of_all_that_a_move_queues_alike(engine: Engine) -> None:
+    engine.register(
+        *(make_spec(n) for n in range(1, 21)), *(make_spec(n, queue="low") for n in range(21, 31))
+    )
+    engine.at(60)
+    records = [json.loads(fields[b"events"]) for _, fields in engine.connection.xrange(keys.EVENTS)]
+    assert [len(event["js"]) for events in records for event in events] == [20, 10]
+    low = [job_id.decode() for job_id in engine.connection.lrange("rq:queue:low", 0, -1)]
+    assert sorted(event["j"] for event in engine.events("queued")) == sorted(engine.queued() + low)
+
+
 @pytest.mark.parametrize(
     "policy, slots, triggers, missed",
     [
@@ -117,6 +129,9 @@ def test_what_was_due_while_no_scheduler_ran_follows_the_misfire_policy(
     start = T0.timestamp()
     assert [(event["a"] - start, event["b"] - start) for event in engine.events("missed")] == missed
     assert engine.next_slot() == 6600
+    # Only what runs has a job: none is left over from looking whether it could be made.
+    jobs = {key.decode() for key in engine.connection.scan_iter(f"rq:job:{schedule_id()}_*")}
+    assert jobs == {f"rq:job:{job_id}" for job_id in engine.queued()}
 
 
 def test_a_lost_entry_is_registered_again_without_losing_or_doubling_a_slot(engine: Engine) -> None:
@@ -224,13 +239,14 @@ def test_the_same_move_sent_twice_queues_once(engine: Engine) -> None:
     engine.register(make_spec())
     engine.clock.set(T0 + timedelta(seconds=60))
     dispatcher = engine.scheduler.dispatcher
-    move = dispatcher._move
+    moving = dispatcher._moving
 
-    def move_twice(**options: object) -> object:
-        move(**options)
-        return move(**options)
+    def sent_before(*decided: Any) -> list[Any]:
+        args = moving(*decided)
+        dispatcher._move(args=args)
+        return args
 
-    dispatcher._move = move_twice  # type: ignore[assignment]
+    dispatcher._moving = sent_before  # type: ignore[method-assign]
     assert dispatcher.run_batch().contended == 1
     assert engine.slots() == [60]
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis as redis_py
@@ -94,13 +95,13 @@ def test_a_batch_that_takes_longer_than_any_lock_is_not_dispatched_twice(
     engine.clock.set(T0 + timedelta(seconds=60))
     other = make_engine()
     other.clock.set(T0 + timedelta(seconds=60))
-    move = engine.scheduler.dispatcher._move
+    moving = engine.scheduler.dispatcher._moving
 
-    def after_a_long_sleep(**options: object) -> object:
+    def after_a_long_sleep(*decided: Any) -> list[Any]:
         other.dispatch()
-        return move(**options)
+        return moving(*decided)
 
-    engine.scheduler.dispatcher._move = after_a_long_sleep  # type: ignore[assignment]
+    engine.scheduler.dispatcher._moving = after_a_long_sleep  # type: ignore[method-assign]
     engine.dispatch()
     assert len(engine.queued()) == len(set(engine.queued())) == 1200
 
@@ -199,15 +200,15 @@ def test_a_cancel_while_a_batch_is_under_way_is_final(engine: Engine) -> None:
     engine.register(*(make_spec(n) for n in range(1, 501)))
     engine.clock.set(T0 + timedelta(seconds=60))
     dispatcher = engine.scheduler.dispatcher
-    move = dispatcher._move
+    moving = dispatcher._moving
 
-    def after_a_cancel(**options: object) -> object:
+    def after_a_cancel(*decided: Any) -> list[Any]:
         engine.scheduler.unregister([schedule_id(n) for n in range(1, 501)])
-        return move(**options)
+        return moving(*decided)
 
-    dispatcher._move = after_a_cancel  # type: ignore[assignment]
+    dispatcher._moving = after_a_cancel  # type: ignore[method-assign]
     engine.dispatch()
-    dispatcher._move = move
+    dispatcher._moving = moving  # type: ignore[method-assign]
     engine.at(120).at(180)
     assert (engine.queued(), engine.connection.zcard(keys.SCHEDULED)) == ([], 0)
 
@@ -216,16 +217,16 @@ def test_an_edit_while_a_batch_is_under_way_is_not_overwritten(engine: Engine) -
     engine.register(*(make_spec(n) for n in range(1, 51)))
     engine.clock.set(T0 + timedelta(seconds=60))
     dispatcher = engine.scheduler.dispatcher
-    move = dispatcher._move
+    moving = dispatcher._moving
     trigger = IntervalTrigger(every=45, anchor=T0)
 
-    def after_an_edit(**options: object) -> object:
+    def after_an_edit(*decided: Any) -> list[Any]:
         engine.register(*(make_spec(n, trigger=trigger, timeout=7) for n in range(1, 51)))
-        return move(**options)
+        return moving(*decided)
 
-    dispatcher._move = after_an_edit  # type: ignore[assignment]
+    dispatcher._moving = after_an_edit  # type: ignore[method-assign]
     engine.dispatch()
-    dispatcher._move = move
+    dispatcher._moving = moving  # type: ignore[method-assign]
     engine.at(90)
     assert engine.slots() == [90] * 50
     assert {engine.connection.hget(f"rq:job:{job}", "timeout") for job in engine.queued()} == {b"7"}

@@ -8,8 +8,13 @@ from typing import Any
 import redis as redis_py
 
 from schedules.engine import keys
+from schedules.engine.events import each_of
 
 
 def read_events(connection: redis_py.Redis) -> list[dict[str, Any]]:
     """Return every event on the stream, in order."""
-    return [event for _, fields in connection.xrange(keys.EVENTS) for event in json.loads(fields[b"events"])]
+    return [
+        dict(event)
+        for _, fields in connection.xrange(keys.EVENTS)
+        for event in each_of(json.loads(fields[b"events"]))
+    ]

@@ -39,7 +39,10 @@ end
 for _, kind in ipairs(kinds) do
     kind.buffers = (kind[2] == 'buffer_one' or kind[2] == 'buffer_all' or kind[2] == 'terminate_other')
     kind.queued = '","t":"%s","q":' .. cjson.encode(kind[1]) .. '}'
-    kind.on_time = '","t":"schedule","q":' .. cjson.encode(kind[1]) .. '}'
+    -- What of this kind can be moved in the ordinary way, and the jobs that were.
+    kind.is_plain = not kind.buffers and kind[3] == 0 and is_pushable(kind[1])
+    kind.allows_all = kind[2] == 'allow_all'
+    kind.jobs = {}
 end
 
 local function push(queue, job_id)
@@ -160,6 +163,29 @@ local function refusal_of(policy, active, hold)
     return nil
 end
 
+-- Note how far a schedule has come.
+local function note(i, move, next_slot, runs, listed)
+    written[#written + 1] = names[i]
+    written[#written + 1] = move[7] .. ' ' .. next_slot .. ' ' .. move[9] .. ' ' .. runs .. listed
+end
+
+-- Put it where it is due next ('': never again).
+local function place(i, kind, next_score)
+    local id = ids[i]
+    if next_score ~= '' then
+        additions[#additions + 1] = next_score
+        additions[#additions + 1] = id
+        return
+    end
+    removals[#removals + 1] = id
+    redis.call('DEL', JOB .. id)
+    if kind[4] == 1 then
+        redis.call('DEL', TEMPLATE .. id, PLAN .. id)
+        redis.pcall('HDEL', INDEX, id)
+        over[#over + 1] = names[i]
+    end
+end
+
 -- The jobs made for the move under way, should it have to be undone.
 local fresh = {}
 
@@ -196,7 +222,7 @@ local function dispatch(move, kind, slots, copied)
                 redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
                 push(kind[1], job_id)
             end
-            if kind[2] ~= 'allow_all' then active[#active + 1] = {job_id, status} end
+            if not kind.allows_all then active[#active + 1] = {job_id, status} end
             made = made + 1
             events[#events + 1] = '{"e":"queued","j":"' .. job_id .. string.format(kind.queued, slot[2])
         end
@@ -207,74 +233,78 @@ local function dispatch(move, kind, slots, copied)
     return made, listed
 end
 
+-- Settle a move of any shape.
 local function settle(i, move)
-    local id, kind, slots = move[1], kinds[move[4]], move[12]
-    local first = slots and (slots[1] and slots[1][1]) or move[5]
-    if scores[i] ~= move[2] or states[i] ~= move[3] then
-        results[i] = -1
-    elseif first and not is_pushable(kind[1]) then
+    local id, kind, slots = move[1], kinds[move[4]], move[12] or {{move[5], 'schedule', 0}}
+    local first = slots[1] and slots[1][1]
+    if first and not is_pushable(kind[1]) then
         results[i] = -3
-    else
-        -- Making the first job shows at no extra cost whether there is anything to make it from.
-        local job_id = first and id .. '_' .. first
-        local copied = first and redis.call('COPY', TEMPLATE .. id, JOB .. job_id) == 1
-        if copied then fresh[1] = job_id end
-        if first and not copied and redis.call('TYPE', TEMPLATE .. id).ok ~= 'hash' then
-            results[i] = -2
-        else
-            local made, listed = 0, ''
-            if slots or kind.buffers or kind[3] > 0 or move[11] ~= '' then
-                made, listed = dispatch(move, kind, slots or {{first, 'schedule', 0}}, copied)
-                for _, event in ipairs(move[13] or {}) do events[#events + 1] = event end
-            elseif copied then
-                -- The ordinary case, in as few steps as it takes: one slot, on time, nothing in progress.
-                redis.call('HSET', JOB .. job_id, 'created_at', stamp, 'enqueued_at', stamp)
-                push(kind[1], job_id)
-                made = 1
-                if kind[2] ~= 'allow_all' then listed = ' ' .. job_id end
-                events[#events + 1] = '{"e":"queued","j":"' .. job_id .. kind.on_time
+        return
+    end
+    -- Making the first job shows at no extra cost whether there is anything to make it from.
+    local copied = first and redis.call('COPY', TEMPLATE .. id, JOB .. id .. '_' .. first) == 1
+    if copied then fresh[1] = id .. '_' .. first end
+    if first and not copied and redis.call('TYPE', TEMPLATE .. id).ok ~= 'hash' then
+        results[i] = -2
+        return
+    end
+    local made, listed = dispatch(move, kind, slots, copied)
+    for _, event in ipairs(move[13] or {}) do events[#events + 1] = event end
+    local next_score, next_slot, runs = move[6], move[8], move[10] + made
+    if kind[3] > 0 and runs >= kind[3] then next_score, next_slot = '', '-' end
+    note(i, move, next_slot, runs, listed)
+    place(i, kind, next_score)
+    results[i] = made
+end
+
+-- What Redis refuses for one schedule (a key of its own is of the wrong type) undoes that schedule's part alone.
+local function settle_carefully(i, move)
+    fresh = {}
+    local told = #events
+    local ok, problem = pcall(settle, i, move)
+    if ok then return end
+    results[i] = type(problem) == 'table' and problem.err or tostring(problem)
+    -- Out of memory, read only, a fault of ours: no schedule is to blame.
+    if not string.find(results[i], 'WRONGTYPE', 1, true) then error(problem) end
+    for n = #events, told + 1, -1 do events[n] = nil end
+    for _, job_id in ipairs(fresh) do
+        redis.call('DEL', JOB .. job_id)
+        for _, list in pairs(pushes) do
+            for n = #list, 1, -1 do
+                if list[n] == job_id then table.remove(list, n) end
             end
-            local next_score, next_slot, runs = move[6], move[8], move[10] + made
-            if kind[3] > 0 and runs >= kind[3] then next_score, next_slot = '', '-' end
-            written[#written + 1] = names[i]
-            written[#written + 1] = move[7] .. ' ' .. next_slot .. ' ' .. move[9] .. ' ' .. runs .. listed
-            if next_score ~= '' then
-                additions[#additions + 1] = next_score
-                additions[#additions + 1] = id
-            else
-                removals[#removals + 1] = id
-                redis.call('DEL', JOB .. id)
-                if kind[4] == 1 then
-                    redis.call('DEL', TEMPLATE .. id, PLAN .. id)
-                    redis.pcall('HDEL', INDEX, id)
-                    over[#over + 1] = names[i]
-                end
-            end
-            results[i] = made
         end
     end
 end
 
--- What Redis refuses for one schedule (a key of its own is of the wrong type) undoes that schedule's part alone.
-for i = 1, #moves do
-    fresh[1] = nil
-    local told = #events
-    local ok, problem = pcall(settle, i, moves[i])
-    if not ok then
-        results[i] = type(problem) == 'table' and problem.err or tostring(problem)
-        -- Out of memory, read only, a fault of ours: no schedule is to blame.
-        if not string.find(results[i], 'WRONGTYPE', 1, true) then error(problem) end
-        for n = #events, told + 1, -1 do events[n] = nil end
-        for _, job_id in ipairs(fresh) do
-            redis.call('DEL', JOB .. job_id)
-            for _, list in pairs(pushes) do
-                for n = #list, 1, -1 do
-                    if list[n] == job_id then table.remove(list, n) end
-                end
-            end
+for i, move in ipairs(moves) do
+    local id, kind = move[1], kinds[move[4]]
+    if scores[i] ~= move[2] or states[i] ~= move[3] then
+        results[i] = -1
+    elseif kind.is_plain and not move[12] and move[11] == '' then
+        -- The ordinary case, in as few steps as it takes: one slot, on time, nothing in progress.
+        local job_id = id .. '_' .. move[5]
+        local job = JOB .. job_id
+        local copied = redis.call('COPY', TEMPLATE .. id, job) == 1
+        if copied and type(redis.pcall('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)) == 'number' then
+            push(kind[1], job_id)
+            kind.jobs[#kind.jobs + 1] = job_id
+            note(i, move, move[8], move[10] + 1, kind.allows_all and '' or (' ' .. job_id))
+            place(i, kind, move[6])
+            results[i] = 1
+        else
+            if copied then redis.call('DEL', job) end
+            settle_carefully(i, move)
         end
+    else
+        settle_carefully(i, move)
     end
-    if fresh[2] then fresh = {} end
+end
+for _, kind in ipairs(kinds) do
+    if #kind.jobs > 0 then
+        events[#events + 1] = '{"e":"queued","js":["' .. table.concat(kind.jobs, '","')
+            .. '"],"t":"schedule","q":' .. cjson.encode(kind[1]) .. '}'
+    end
 end
 if #queue_names > 0 then mend(QUEUES, 'set') end
 for _, queue in ipairs(queue_names) do
