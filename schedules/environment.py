@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
 PREFIX: Final = "SCHEDULE_"
@@ -36,6 +37,7 @@ class IntervalOverrideError(ValueError):
         self.value = value
 
 
+@lru_cache(maxsize=20_000)
 def variable_of(name: str) -> str | None:
     """Return the variable that overrides the schedule called `name`; None where the name gives none.
 

@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, Literal, TypeAlias
 
 from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from schedules.engine import keys
 from schedules.engine.clock import Clock, RedisClock, rq_time
+from schedules.engine.conversation import Conversation
 from schedules.engine.errors import ConflictError, EngineError
 from schedules.engine.state import State, new_generation
 from schedules.engine.template import display_fields, job_fields, payload, queue_defaults
 from schedules.spec import Plan, ScheduleSpec, WireError, digest, plan_from_wire, plan_to_wire
-from schedules.timing import IntervalTrigger, jitter_seconds_unix, next_slot, trigger_to_wire
+from schedules.timing import IntervalTrigger, jitter_seconds_unix, next_slot_unix, trigger_to_wire
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +78,23 @@ class Progress:
     runs: int = 0
 
 
+NOTHING_KNOWN: Final = Progress()
+
+
+@dataclass(slots=True)
+class _Work:
+    """What a chunk of registrations asks `lua/register.lua` to do, and what becomes of each id when it is done."""
+
+    args: list[Any] = field(default_factory=list)
+    outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+
+    def settle(self, results: Sequence[int], outcomes: dict[str, Outcome]) -> None:
+        """Note the outcome of what was written; what somebody else changed meanwhile has none."""
+        for (schedule_id, outcome), done in zip(self.outcomes, results, strict=True):
+            if done:
+                outcomes[schedule_id] = outcome
+
+
 class Entries:
     """The entries in one Redis. Usable from any process; holds no state of its own."""
 
@@ -86,7 +107,13 @@ class Entries:
 
     def read(self, ids: Sequence[str]) -> tuple[float, list[EntryState]]:
         """Return Redis' time (unix seconds) and the state of each id, in order."""
-        seconds, microseconds, index, texts, scores, parts = self._read(args=[self.clock.argument(), *ids])
+        return self._states(self._read(args=self._reading(ids)), ids)
+
+    def _reading(self, ids: Iterable[str]) -> list[str]:
+        return [self.clock.argument(), *ids]
+
+    def _states(self, answer: Any, ids: Sequence[str]) -> tuple[float, list[EntryState]]:
+        seconds, microseconds, index, texts, scores, parts = answer
         return seconds + microseconds / 1_000_000, [
             _state(schedule_id, index[n], texts[2 * n], texts[2 * n + 1], scores[n], parts[n])
             for n, schedule_id in enumerate(ids)
@@ -113,10 +140,20 @@ class Entries:
             ConflictError: an entry was changed by others at every attempt.
         """
         outcomes: dict[str, Outcome] = {}
-        for chunk in _chunks(specs):
-            pending = {spec.id: spec for spec in chunk}
+        wanted = {spec.id: spec for spec in specs}
+        if len(wanted) > CHUNK:
+            # What comes of a connection that breaks is found below, where the client library tries again.
+            with suppress(RedisConnectionError):
+                self._register_ahead(wanted, progress or {}, outcomes)
+        for chunk in _chunks(schedule_id for schedule_id in wanted if schedule_id not in outcomes):
+            pending = {schedule_id: wanted[schedule_id] for schedule_id in chunk}
             for _ in range(ATTEMPTS):
-                pending = self._register_once(pending, progress or {}, outcomes)
+                work = self._work(pending, self.read(list(pending)), progress or {}, outcomes)
+                if work.args:
+                    work.settle(self._register(args=work.args), outcomes)
+                pending = {
+                    schedule_id: wanted[schedule_id] for schedule_id in pending if schedule_id not in outcomes
+                }
                 if not pending:
                     break
             else:
@@ -126,18 +163,41 @@ class Entries:
                 )
         return outcomes
 
-    def _register_once(
+    def _register_ahead(
         self,
         specs: Mapping[str, ScheduleSpec],
         progress: Mapping[str, Progress],
         outcomes: dict[str, Outcome],
-    ) -> dict[str, ScheduleSpec]:
-        """Register what can be registered now; return what somebody else changed meanwhile."""
-        now, states = self.read(list(specs))
-        calls: list[list[Any]] = []
-        raw: list[bytes] = []
-        candidates: list[tuple[ScheduleSpec, Outcome]] = []
-        created_at = rq_time(now)
+    ) -> None:
+        """Try to register many, each chunk worked out while Redis writes the one before; conflicts are left over."""
+        chunks = [{spec.id: spec for spec in chunk} for chunk in _chunks(specs.values())]
+        with Conversation(self.connection) as redis:
+            redis.ask(self._read, self._reading(chunks[0]))
+            before: _Work | None = None
+            for n, chunk in enumerate(chunks):
+                work = self._work(chunk, self._states(redis.answer(), list(chunk)), progress, outcomes)
+                if before is not None:
+                    before.settle(redis.answer(), outcomes)
+                    before = None
+                if n + 1 < len(chunks):
+                    redis.ask(self._read, self._reading(chunks[n + 1]))
+                if work.args:
+                    redis.ask(self._register, work.args)
+                    before = work
+            if before is not None:
+                before.settle(redis.answer(), outcomes)
+
+    def _work(
+        self,
+        specs: Mapping[str, ScheduleSpec],
+        found: tuple[float, list[EntryState]],
+        progress: Mapping[str, Progress],
+        outcomes: dict[str, Outcome],
+    ) -> _Work:
+        """Work out what is to be written for these specs, given what Redis holds of them."""
+        now, states = found
+        work = _Work()
+        created_at, at, generation = rq_time(now), f"{now:.6f}", new_generation()
         defaults = {queue: queue_defaults(queue) for queue in {spec.plan.queue for spec in specs.values()}}
         for given, state in zip(specs.values(), states, strict=True):
             spec = _with_kept_anchor(given, state)
@@ -146,36 +206,31 @@ class Entries:
             if state.digest == fingerprint and state.is_whole and state.plan == plan_wire:
                 outcomes.setdefault(spec.id, "kept")
                 continue
-            known = progress.get(spec.id, Progress())
-            following, events = _next_state(spec, state, known, now)
+            known = progress.get(spec.id, NOTHING_KNOWN)
+            following, events = _next_state(spec, state, known, now, generation)
             slot = following.slot
-            calls.append(
-                [
+            template = [
+                *job_fields(spec, defaults[spec.plan.queue]),
+                "data",
+                payload(spec.func, spec.args, spec.kwargs),
+            ]
+            display = display_fields(spec, created_at)
+            work.args += [
+                *(
                     spec.id,
+                    state.state_text.encode("utf-8", "surrogateescape"),
                     following.to_text(),
                     plan_wire,
-                    "" if slot is None else score_of(spec.id, slot, spec.plan.jitter),
-                    f"{spec.source}:{fingerprint}",
-                    job_fields(spec, defaults[spec.plan.queue]),
-                    display_fields(spec, created_at),
-                    events,
-                ]
-            )
-            raw += [
-                payload(spec.func, spec.args, spec.kwargs),
-                state.state_text.encode("utf-8", "surrogateescape"),
+                ),
+                "" if slot is None else score_of(spec.id, slot, spec.plan.jitter),
+                f"{spec.source}:{fingerprint}",
+                *(len(template), len(display), len(events)),
+                *(*template, *display, *events),
             ]
-            candidates.append((spec, "changed" if state.plan else "added"))
-        if not calls:
-            return {}
-        results = self._register(args=[json.dumps(calls), f"{now:.6f}", *raw])
-        conflicts: dict[str, ScheduleSpec] = {}
-        for (spec, outcome), done in zip(candidates, results, strict=True):
-            if done:
-                outcomes[spec.id] = outcome
-            else:
-                conflicts[spec.id] = specs[spec.id]
-        return conflicts
+            work.outcomes.append((spec.id, "changed" if state.plan else "added"))
+        if work.args:
+            work.args.insert(0, at)
+        return work
 
     def unregister(self, ids: Iterable[str], *, source: str = "", keep: bool = False) -> int:
         """Make the engine forget these ids; return how many it knew. Jobs already queued are not touched.
@@ -255,7 +310,7 @@ def _with_kept_anchor(spec: ScheduleSpec, state: EntryState) -> ScheduleSpec:
 
 
 def _next_state(
-    spec: ScheduleSpec, entry: EntryState, progress: Progress, now: float
+    spec: ScheduleSpec, entry: EntryState, progress: Progress, now: float, generation: str
 ) -> tuple[State, list[str]]:
     """Return the state of an entry about to be written, and the ledger's events about what it replaces."""
     plan = spec.plan
@@ -266,7 +321,7 @@ def _next_state(
     events: list[str] = []
     held = _readable_plan(entry)
     if held is not None and entry.slot is not None and _same_slots(held, plan):
-        return State(new_generation(), None if used_up else entry.slot, last_slot, runs, active), events
+        return State(generation, None if used_up else entry.slot, last_slot, runs, active), events
     if held is not None and entry.slot is not None and entry.slot <= now:
         reason = "The schedule was changed before this late slot was dispatched."
         events.append(
@@ -280,9 +335,8 @@ def _next_state(
         after = max(after, last_slot)
     if plan.paused_until is not None:
         after = max(after, plan.paused_until.timestamp())
-    slot = None if used_up else next_slot(plan.trigger, datetime.fromtimestamp(after, UTC))
-    following = None if slot is None else int(slot.timestamp())
-    return State(new_generation(), following, last_slot, runs, active), events
+    slot = None if used_up else next_slot_unix(plan.trigger, math.floor(after))
+    return State(generation, slot, last_slot, runs, active), events
 
 
 def _same_slots(held: Plan, wanted: Plan) -> bool:

@@ -23,6 +23,9 @@ from schedules.timing import CronTrigger, IntervalTrigger
 FAILURE_TTL: Final = 7 * 86400
 """Seconds RQ keeps a failed job. RQ's own default is a year, which a failing 10 s schedule fills with 3 million."""
 
+COMPRESS_FROM: Final = 64
+"""Bytes: a hash with a longer value takes three times the memory in Redis."""
+
 
 def queue_setting(queue: str, name: str) -> Any:
     """Return one entry of the queue's `RQ_QUEUES` configuration, or None."""
@@ -36,13 +39,15 @@ def payload(func: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
         PayloadError: the arguments cannot be pickled.
     """
     try:
-        return zlib.compress(DefaultSerializer.dumps((func, None, args, kwargs)), 1)
+        data: bytes = DefaultSerializer.dumps((func, None, args, kwargs))
     except Exception as error:
         raise PayloadError(
             f"The arguments of {func} cannot be carried over to a worker: {args!r} {kwargs!r} "
             f"({type(error).__name__}: {error}). Pass values that can be pickled: numbers, texts, dates, lists, "
             "dictionaries, or the primary key of an object instead of the object."
         ) from error
+    # RQ reads either; what is short only grows by it, and costs more time than all the rest of a registration.
+    return zlib.compress(data, 1) if len(data) > COMPRESS_FROM else data
 
 
 def default_timeout(queue: str) -> int:

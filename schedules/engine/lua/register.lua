@@ -1,37 +1,48 @@
 -- Make the engine know schedules, each only if its state is still as it was read.
--- ARGV: registrations as JSON, time (unix), then for each its job payload and its state as it was read ('' for none)
--- A registration: {id, new state, plan, score or '', index value, template fields {name, value, ...},
---                  display fields {name, value, ...}, events {json, ...}}
+-- ARGV: time (unix), then for each registration its id, state as it was read ('' for none), new state, plan, score or
+-- '', index value, how many names and values of template fields, of display fields and how many events follow, and
+-- those: name, value ..., name, value ..., event as JSON ...
 -- Returns per registration 1, or 0 if somebody else was faster.
-local registrations = cjson.decode(ARGV[1])
-local results, ids, events = {}, {}, {}
+local results, ids, events, places, names = {}, {}, {}, {}, {}
 local texts, indexed, known, additions, removals = {}, {}, {}, {}, {}
 mend(SCHEDULED, 'zset')
 mend(INDEX, 'hash')
 mend(QUARANTINE, 'hash')
-for i, r in ipairs(registrations) do
-    local id = r[1]
+local position = 2
+while position <= #ARGV do
+    places[#places + 1] = position
+    names[#names + 1] = STATE .. ARGV[position]
+    position = position + 9 + ARGV[position + 6] + ARGV[position + 7] + ARGV[position + 8]
+end
+local states = redis.call('MGET', unpack(names))
+for i, p in ipairs(places) do
+    local id, score = ARGV[p], ARGV[p + 4]
     local template, job = TEMPLATE .. id, JOB .. id
-    if (text_at(STATE .. id) or '') ~= ARGV[2 * i + 2] then
+    if (states[i] or '') ~= ARGV[p + 1] then
         results[i] = 0
     else
+        local display = p + 9 + ARGV[p + 6]
+        local told = display + ARGV[p + 7]
         redis.call('DEL', template)
-        redis.call('HSET', template, 'data', ARGV[2 * i + 1], unpack(r[6]))
-        if r[4] ~= '' then
+        redis.call('HSET', template, unpack(ARGV, p + 9, display - 1))
+        if score ~= '' then
             redis.call('COPY', template, job, 'REPLACE')
-            redis.call('HSET', job, 'status', 'scheduled', unpack(r[7]))
-            additions[#additions + 1] = r[4]
+            redis.call('HSET', job, 'status', 'scheduled', unpack(ARGV, display, told - 1))
+            additions[#additions + 1] = score
             additions[#additions + 1] = id
             ids[id] = true
         else
             redis.call('DEL', job)
             removals[#removals + 1] = id
         end
-        for _, text in ipairs({PLAN .. id, r[3], STATE .. id, r[2]}) do texts[#texts + 1] = text end
+        texts[#texts + 1] = PLAN .. id
+        texts[#texts + 1] = ARGV[p + 3]
+        texts[#texts + 1] = names[i]
+        texts[#texts + 1] = ARGV[p + 2]
         indexed[#indexed + 1] = id
-        indexed[#indexed + 1] = r[5]
+        indexed[#indexed + 1] = ARGV[p + 5]
         known[#known + 1] = id
-        for _, event in ipairs(r[8]) do events[#events + 1] = event end
+        for n = told, told + ARGV[p + 8] - 1 do events[#events + 1] = ARGV[n] end
         results[i] = 1
     end
 end
@@ -43,6 +54,6 @@ if #known > 0 then
 end
 if #additions > 0 then redis.call('ZADD', SCHEDULED, unpack(additions)) end
 if #removals > 0 then redis.call('ZREM', SCHEDULED, unpack(removals)) end
-emit(ARGV[2], events)
+emit(ARGV[1], events)
 wake_if_first(ids)
 return results
