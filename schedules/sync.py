@@ -7,19 +7,23 @@ what rows did not put into Redis is never taken out.
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from django.db.models import TextField
+from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from schedules.engine import PayloadError, Progress
+from schedules.keeper.notes import next_runs
+from schedules.keeper.writing import update_many
 from schedules.models import Schedule
 from schedules.services import SchedulerService, SchedulerUnavailableError
+from schedules.services.connection import redis_errors_as_ours, scheduler_for
 from schedules.spec import ScheduleSpec, digest
 from schedules.targets import TargetNotAllowedError, resolve
 from schedules.targets.errors import TargetError
@@ -33,7 +37,11 @@ SPEC_COLUMNS: Final = (
     *("catchup_window", "overlap_policy", "retry_max", "retry_min_backoff", "retry_max_backoff"),
     *("paused_at", "paused_until", "resumed_at", "created_at"),
 )
-"""What a spec is made of: a row in which none of these changed has the digest that it had."""
+"""What a spec is made of, with the arguments: a row in which none of these changed has the digest that it had."""
+ARGUMENTS: Final = ("args", "kwargs")
+PROGRESS_COLUMNS: Final = ("runs_dispatched", "last_slot_at", "updated_at", "resumed_at", "next_run_at")
+"""What is noted of a schedule: how far it has come, and when it is due next."""
+CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +68,18 @@ class Difference:
         return self.names.get(schedule_id, schedule_id)
 
 
+Row: TypeAlias = tuple[Any, ...]
+"""The columns of a spec and the arguments, as text: decoding the JSON of 10,000 rows costs more than all the rest."""
+
+
 class Synchronizer:
     """Compares and applies. Kept between two comparisons, it rebuilds only the specs of rows that changed."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[tuple[Any, ...], str | None, str]] = {}
+        self._known: dict[str, tuple[Row, str | None, str]] = {}
+        """By id the row as it was read last, the digest of its spec (None: not wanted) and what is wrong with it."""
+        self._specs: dict[str, ScheduleSpec] = {}
+        """Those of `_known` that the last comparison made, and that differ from what Redis holds."""
 
     def compare(self) -> Difference:
         """Return what differs between database and Redis. Changes nothing.
@@ -87,16 +102,40 @@ class Synchronizer:
                 difference.removed.append(schedule_id)
                 if schedule_id not in names:
                     difference.forgotten.append(schedule_id)
+        differing = {*difference.added, *difference.changed}
+        self._specs = {key: spec for key, spec in self._specs.items() if key in differing}
         return replace(difference, kept=kept)
 
     def apply(self, difference: Difference) -> Difference:
         """Make Redis equal to the database where they differ; return what was done, as far as it could be."""
         problems = dict(difference.problems)
         wanted = [*difference.added, *difference.changed]
-        done: dict[str, str] = {}
-        for start in range(0, len(wanted), 500):
-            rows = Schedule.objects.filter(pk__in=[UUID(key) for key in wanted[start : start + 500]])
-            done |= _registered([row for row in rows if row.wanted], problems)
+        allowed: dict[str, str] = {}
+        specs: list[ScheduleSpec] = []
+        progress: dict[str, Progress] = {}
+        noted: dict[str, datetime | None] = {}
+        for start in range(0, len(wanted), CHUNK):
+            # Read again: a row may have been changed since the comparison.
+            rows = _rows(*PROGRESS_COLUMNS).filter(
+                pk__in=[UUID(key) for key in wanted[start : start + CHUNK]]
+            )
+            for read in rows:
+                key, row, moments = (
+                    str(read[0]),
+                    read[: -len(PROGRESS_COLUMNS)],
+                    read[-len(PROGRESS_COLUMNS) :],
+                )
+                known = self._known.get(key)
+                spec = self._specs.get(key) if known is not None and known[0] == row else None
+                if spec is None:
+                    spec, problem = _spec_or_problem(_schedule_of(row), allowed)
+                    if problem:
+                        problems[key] = problem
+                if spec is not None:
+                    specs.append(spec)
+                    progress[key], noted[key] = _progress(*moments[:-1]), moments[-1]
+        self._specs = {}
+        done = _registered(specs, progress, problems)
         # Asked again: a row that was switched on since the comparison must not be taken out.
         still_wanted = set(_wanted_among(difference.removed))
         forgotten = set(difference.forgotten)
@@ -107,7 +146,7 @@ class Synchronizer:
             SchedulerService.unregister(gone, source="row")
         if off:
             SchedulerService.unregister(off, source="row", keep=True)
-        _note_next_runs([*done, *off])
+        _note_next_runs({key: noted[key] for key in done} | _noted(off))
         return Difference(
             added=[key for key in difference.added if key in done],
             changed=[key for key in difference.changed if done.get(key) in {"changed", "added"}],
@@ -137,36 +176,23 @@ class Synchronizer:
         digests: dict[str, str] = {}
         names: dict[str, str] = {}
         problems: dict[str, str] = {}
-        seen: dict[str, tuple[tuple[Any, ...], str | None, str]] = {}
-        # As text: decoding the JSON of 10,000 unchanged rows costs more than all the rest.
-        rows = Schedule.objects.order_by().values_list(
-            *SPEC_COLUMNS, Cast("args", TextField()), Cast("kwargs", TextField())
-        )
-        stale: list[tuple[str, tuple[Any, ...]]] = []
-        for row in rows.iterator(chunk_size=2000):
-            schedule_id = str(row[0])
-            names[schedule_id] = row[1]
-            known = self._known.get(schedule_id)
+        seen: dict[str, tuple[Row, str | None, str]] = {}
+        allowed: dict[str, str] = {}
+        self._specs = {}
+        for row in _rows().iterator(chunk_size=2000):
+            key = str(row[0])
+            names[key] = row[1]
+            known = self._known.get(key)
             if known is None or known[0] != row:
-                stale.append((schedule_id, row))
-            else:
-                seen[schedule_id] = known
-        for start in range(0, len(stale), 500):
-            chunk = dict(stale[start : start + 500])
-            for schedule in Schedule.objects.filter(pk__in=[UUID(key) for key in chunk]):
-                key = str(schedule.pk)
-                fingerprint, problem = None, ""
-                if schedule.wanted:
-                    try:
-                        fingerprint = digest(_spec_of(schedule))
-                    except ValueError as error:
-                        problem = str(error)
-                seen[key] = (chunk[key], fingerprint, problem)
-        for key, (_, fingerprint, problem) in seen.items():
-            if fingerprint is not None:
-                digests[key] = fingerprint
-            elif problem:
-                problems[key] = problem
+                spec, problem = _spec_or_problem(_schedule_of(row), allowed)
+                known = (row, None if spec is None else digest(spec), problem)
+                if spec is not None:
+                    self._specs[key] = spec
+            seen[key] = known
+            if known[1] is not None:
+                digests[key] = known[1]
+            elif known[2]:
+                problems[key] = known[2]
         self._known = seen
         return digests, names, problems
 
@@ -179,20 +205,27 @@ def push(schedule_id: UUID) -> bool:
     schedule = Schedule.objects.filter(pk=schedule_id).first()
     if schedule is None:
         return drop(schedule_id)
-    problems: dict[str, str] = {}
+    key = str(schedule_id)
+    spec, problem = _spec_or_problem(schedule, {})
+    problems = {key: problem} if problem else {}
     try:
-        if not (schedule.wanted and _registered([schedule], problems)):
-            SchedulerService.unregister([str(schedule_id)], source="row", keep=True)
-        _note_next_runs([str(schedule_id)])
+        progress = {
+            key: _progress(
+                *(schedule.runs_dispatched, schedule.last_slot_at, schedule.updated_at, schedule.resumed_at)
+            )
+        }
+        if spec is None or not _registered([spec], progress, problems):
+            SchedulerService.unregister([key], source="row", keep=True)
+        _note_next_runs({key: schedule.next_run_at})
     except SchedulerUnavailableError as error:
-        _log_waiting(str(schedule_id), error)
+        _log_waiting(key, error)
         return False
     for problem in problems.values():
         logger.error(
             "Schedule %s cannot be scheduled: %s",
             schedule.name,
             problem,
-            extra={"action": "sync.refused", "schedule_id": str(schedule_id)},
+            extra={"action": "sync.refused", "schedule_id": key},
         )
     return not problems
 
@@ -216,23 +249,41 @@ def is_in_sync(schedule: Schedule) -> bool | None:
     if not schedule.wanted:
         return not state.plan
     try:
-        return state.is_whole and state.digest == digest(_spec_of(schedule))
+        return state.is_whole and state.digest == digest(_spec_of(schedule, {}))
     except ValueError:
         return False
 
 
-def _registered(schedules: Iterable[Schedule], problems: dict[str, str]) -> dict[str, str]:
-    """Register rows, each by itself where one of them cannot be; return what became of each."""
-    specs: list[ScheduleSpec] = []
-    progress: dict[str, Progress] = {}
-    for schedule in schedules:
-        key = str(schedule.pk)
-        try:
-            specs.append(_spec_of(schedule))
-        except ValueError as error:
-            problems[key] = str(error)
-            continue
-        progress[key] = _progress_of(schedule)
+def _rows(*further: str) -> QuerySet[Schedule, Any]:
+    """Return a query for rows as `Row`, and further columns behind."""
+    texts = [Cast(name, TextField()) for name in ARGUMENTS]
+    return Schedule.objects.order_by().values_list(*SPEC_COLUMNS, *texts, *further)
+
+
+def _schedule_of(row: Row) -> Schedule:
+    """Return a row as the model that knows what to make of it, without reading it again."""
+    values = dict(zip((*SPEC_COLUMNS, *ARGUMENTS), row, strict=True))
+    for name in ARGUMENTS:
+        values[name] = None if values[name] is None else json.loads(values[name])
+    # In the order of the model's fields, and named by a set: `from_db` looks each field up in it.
+    ordered = [values[field.attname] for field in Schedule._meta.concrete_fields if field.attname in values]
+    return Schedule.from_db(Schedule.objects.db, values.keys(), ordered)
+
+
+def _spec_or_problem(schedule: Schedule, allowed: dict[str, str]) -> tuple[ScheduleSpec | None, str]:
+    """Return the spec that Redis should hold (None: nothing), and why a row that wants one cannot have it."""
+    if not schedule.wanted:
+        return None, ""
+    try:
+        return _spec_of(schedule, allowed), ""
+    except ValueError as error:
+        return None, str(error)
+
+
+def _registered(
+    specs: Sequence[ScheduleSpec], progress: Mapping[str, Progress], problems: dict[str, str]
+) -> dict[str, str]:
+    """Register specs, each by itself where one of them cannot be; return what became of each."""
     try:
         return dict(SchedulerService.register(specs, progress=progress))
     except PayloadError:
@@ -245,10 +296,14 @@ def _registered(schedules: Iterable[Schedule], problems: dict[str, str]) -> dict
         return done
 
 
-def _spec_of(schedule: Schedule) -> ScheduleSpec:
+def _spec_of(schedule: Schedule, allowed: dict[str, str]) -> ScheduleSpec:
     """Return the row's spec if its function may be scheduled.
 
     A function that is only missing is let through: its runs fail, with the reason, until a deploy brings it back.
+
+    Args:
+        schedule: the row.
+        allowed: what is known of functions, each asked about once: why it may not be scheduled, '' if it may.
 
     Raises:
         ValueError: the row cannot be scheduled.
@@ -257,53 +312,65 @@ def _spec_of(schedule: Schedule) -> ScheduleSpec:
     trigger = spec.plan.trigger
     if isinstance(trigger, CronTrigger):
         check_cron(trigger.expression, trigger.timezone)
-    try:
-        resolve(spec.func)
-    except TargetNotAllowedError as error:
-        raise ValueError(str(error)) from error
-    except TargetError:
-        pass
+    if spec.func not in allowed:
+        allowed[spec.func] = _refusal_of(spec.func)
+    if allowed[spec.func]:
+        raise ValueError(allowed[spec.func])
     return spec
 
 
-def _progress_of(schedule: Schedule) -> Progress:
+def _refusal_of(func: str) -> str:
+    try:
+        resolve(func)
+    except TargetNotAllowedError as error:
+        return str(error)
+    except TargetError:
+        pass
+    return ""
+
+
+def _progress(runs: int, *moments: datetime | None) -> Progress:
     """Return up to where the slots of a row are settled, for an entry that Redis has lost.
 
-    The newest of: the last slot that the keeper saw, the last change of the row, the end of its last pause.
+    Args:
+        runs: how many it had.
+        moments: the last slot that the keeper saw, the last change of the row, the end of its last pause: the newest.
     """
-    moments: list[datetime | None] = [schedule.last_slot_at, schedule.updated_at, schedule.resumed_at]
-    return Progress(
-        after=max(moment for moment in moments if moment is not None), runs=schedule.runs_dispatched
-    )
+    return Progress(after=max(moment for moment in moments if moment is not None), runs=runs)
 
 
-def _note_next_runs(ids: Iterable[str]) -> None:
-    """Note when rows are due next, for the lists that sort by it; no signal, and no change of the row itself."""
-    due = {
-        UUID(state.id): None if state.score is None else datetime.fromtimestamp(state.score, UTC)
-        for state in SchedulerService.states(ids)
-    }
-    keys = list(due)
-    for start in range(0, len(keys), 500):
-        rows = Schedule.objects.filter(pk__in=keys[start : start + 500]).only("pk", "next_run_at")
-        changed = [row for row in rows if row.next_run_at != due[row.pk]]
-        for row in changed:
-            row.next_run_at = due[row.pk]
-        Schedule.objects.bulk_update(changed, ["next_run_at"])
+def _note_next_runs(noted: Mapping[str, datetime | None]) -> None:
+    """Note when rows are due next, for the lists that sort by it; no signal, and no change of the row itself.
+
+    Args:
+        noted: by id what the row says now.
+    """
+    connection = scheduler_for().connection
+    with redis_errors_as_ours(connection):
+        due = next_runs(connection, list(noted))
+    changed = [([due[key]], UUID(key)) for key, moment in noted.items() if due[key] != moment]
+    update_many(Schedule, ["next_run_at"], changed, using=Schedule.objects.db)
+
+
+def _noted(ids: Sequence[str]) -> dict[str, datetime | None]:
+    """Return when rows are due next as they say."""
+    noted: dict[str, datetime | None] = {}
+    for start in range(0, len(ids), CHUNK):
+        keys = [UUID(key) for key in ids[start : start + CHUNK]]
+        rows = Schedule.objects.filter(pk__in=keys).values_list("pk", "next_run_at")
+        noted |= {str(pk): moment for pk, moment in rows}
+    return noted
 
 
 def _wanted_among(ids: Iterable[str]) -> list[str]:
     keys = [UUID(key) for key in ids if _is_uuid(key)]
-    wanted: list[str] = []
-    for start in range(0, len(keys), 500):
-        rows = Schedule.objects.filter(pk__in=keys[start : start + 500])
-        for row in rows:
-            try:
-                if row.wanted and _spec_of(row):
-                    wanted.append(str(row.pk))
-            except ValueError:
-                continue
-    return wanted
+    allowed: dict[str, str] = {}
+    return [
+        str(row.pk)
+        for start in range(0, len(keys), CHUNK)
+        for row in Schedule.objects.filter(pk__in=keys[start : start + CHUNK])
+        if _spec_or_problem(row, allowed)[0] is not None
+    ]
 
 
 def _is_uuid(text: str) -> bool:
