@@ -35,6 +35,10 @@ logger = logging.getLogger(__name__)
 CHUNK: Final = 250
 """Entries per script call: bounds how long one call holds Redis."""
 READ_CHUNK: Final = 800
+SCAN_COUNT: Final = 5000
+SCORES_CHUNK: Final = 3500
+PARTS_CHUNK: Final = 2500
+"""Entries per plain command of a comparison; measured: each holds Redis for 1 to 3 ms."""
 ATTEMPTS: Final = 20
 
 Outcome: TypeAlias = Literal["added", "changed", "kept"]
@@ -124,9 +128,24 @@ class Entries:
         for chunk in _chunks(ids, READ_CHUNK):
             yield from self.read(chunk)[1]
 
+    def doubtful(self, ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that are not whole, or over: a few commands for many thousand, none of a script."""
+        whole: set[str] = set()
+        for chunk in _chunks(ids, SCORES_CHUNK):
+            scores = self.connection.zmscore(keys.SCHEDULED, chunk)
+            whole.update(key for key, score in zip(chunk, scores, strict=True) if score is not None)
+        parts = (keys.plan, keys.state, keys.template, keys.job)
+        for chunk in _chunks((key for key in ids if key in whole), PARTS_CHUNK):
+            # A count tells that nothing is missing; of a chunk in which something is, all are doubted.
+            if self.connection.exists(*(part(key) for key in chunk for part in parts)) != len(chunk) * len(
+                parts
+            ):
+                whole.difference_update(chunk)
+        return [key for key in ids if key not in whole]
+
     def registered(self) -> Iterator[tuple[str, str, str]]:
         """Yield (id, source, digest) of everything registered."""
-        for schedule_id, value in self.connection.hscan_iter(keys.INDEX, count=1000):
+        for schedule_id, value in self.connection.hscan_iter(keys.INDEX, count=SCAN_COUNT):
             source, _, fingerprint = value.decode("utf-8", "replace").partition(":")
             yield schedule_id.decode("utf-8", "replace"), source, fingerprint
 

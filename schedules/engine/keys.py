@@ -60,6 +60,11 @@ def template(schedule_id: str) -> str:
     return f"{RQ_KEY_PREFIX}:schedules:template:{schedule_id}"
 
 
+def job(job_id: str) -> str:
+    """Return the key of RQ's hash of a job."""
+    return f"{RQ_KEY_PREFIX}:job:{job_id}"
+
+
 def output(job_id: str) -> str:
     """Return the key of the stream on which a followed job's output is passed on while it runs."""
     return f"{RQ_KEY_PREFIX}:schedules:output:{job_id}"

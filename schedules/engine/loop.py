@@ -135,7 +135,7 @@ class Loop:
             if batch.contended == batch.due:
                 self._pause(CONTENTION_PAUSE)
         spent = time.monotonic() - read_at
-        other = min(self.interval, self._next_heartbeat - time.monotonic())
+        other = self.interval
         if next_retry is not None:
             other = min(other, next_retry - batch.now - spent)
         slot = float("inf") if batch.next_due is None else batch.next_due - batch.now - spent
@@ -158,11 +158,18 @@ class Loop:
             self.dispatcher.send(prepared)
 
     def _wait(self, until: float) -> bool:
-        """Wait until a moment of `time.monotonic`; return whether the alarm rang, or the process is to stop."""
-        rang = self.alarm.wait(
-            seconds=max(0.0, until - time.monotonic()), is_stopping=lambda: self.is_stopping
-        )
-        return rang or self.is_stopping
+        """Wait until a moment of `time.monotonic`; return whether the alarm rang, or the process is to stop.
+
+        Signs of life are given meanwhile; what is due is read again only at the end.
+        """
+        while not self.is_stopping:
+            left = min(until, self._next_heartbeat) - time.monotonic()
+            if self.alarm.wait(seconds=max(0.0, left), is_stopping=lambda: self.is_stopping):
+                return True
+            if time.monotonic() >= until:
+                break
+            self._beat()
+        return self.is_stopping
 
     def _is_to_pause(self) -> bool:
         """Tell whether a backlog is to be left for a moment: to stop, or for the heartbeat and the retries."""

@@ -38,13 +38,10 @@ class Presence:
     has_stopped: bool = False
 
 
-def sign(connection: Redis, name: str) -> None:
-    """Sign as alive, and forget those that have gone for good."""
+def sign(connection: Redis, name: str, *, is_first: bool) -> None:
+    """Sign as alive; with the first sign, forget those that have gone for good."""
     before = time.time()
-    with connection.pipeline(transaction=False) as pipe:
-        pipe.time()
-        pipe.hgetall(keys.SCHEDULERS)
-        (seconds, microseconds), raw = pipe.execute()
+    seconds, microseconds = connection.time()
     between = (before + time.time()) / 2
     now = seconds + microseconds / 1e6
     own = Presence(
@@ -55,16 +52,9 @@ def sign(connection: Redis, name: str) -> None:
         skew=round(between - now, 3),
         zone_data=zone_data_version(),
     )
-    gone = [
-        other.name
-        for other in read(raw)
-        if other.name != name and (other.has_stopped or now - other.at > FORGOTTEN_SECONDS)
-    ]
-    with connection.pipeline() as pipe:
-        pipe.hset(keys.SCHEDULERS, name, _wire(own))
-        if gone:
-            pipe.hdel(keys.SCHEDULERS, *gone)
-        pipe.execute()
+    connection.hset(keys.SCHEDULERS, name, _wire(own))
+    if is_first:
+        _forget_the_gone(connection, now)
 
 
 def leave(connection: Redis, name: str) -> None:
@@ -104,6 +94,16 @@ def zone_data_version() -> str:
         return f"{year}{chr(ord('a') + int(letter) - 1)}"
     except (metadata.PackageNotFoundError, ValueError):
         return ""
+
+
+def _forget_the_gone(connection: Redis, now: float) -> None:
+    gone = [
+        other.name
+        for other in read(connection.hgetall(keys.SCHEDULERS))
+        if other.has_stopped or now - other.at > FORGOTTEN_SECONDS
+    ]
+    if gone:
+        connection.hdel(keys.SCHEDULERS, *gone)
 
 
 def _wire(presence: Presence) -> str:

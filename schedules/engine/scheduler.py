@@ -39,6 +39,7 @@ class Scheduler(LibraryScheduler):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.dispatcher = Dispatcher(self.connection, default_queue=self.queue_name, clock=self.clock)
+        self._has_signed = False
         self._run_now = self.connection.register_script(keys.script("run_now"))
         self._push = self.connection.register_script(keys.script("push"))
         self._start = self.connection.register_script(keys.script("start"))
@@ -199,14 +200,15 @@ class Scheduler(LibraryScheduler):
 
     def heartbeat(self) -> None:
         """Say that this process lives, and for how long to believe it."""
-        with self.connection.pipeline() as pipe:
+        with self.connection.pipeline(transaction=False) as pipe:
             pipe.hset(
                 self.key,
                 mapping={"heartbeat": time.time(), "hostname": socket.gethostname(), "pid": os.getpid()},
             )
             pipe.expire(self.key, HEARTBEAT_SECONDS * 3)
             pipe.execute()
-        presence.sign(self.connection, self.name)
+        presence.sign(self.connection, self.name, is_first=not self._has_signed)
+        self._has_signed = True
 
     def register_birth(self) -> None:
         """Say that this process lives. Any number may run; none keeps another from starting."""

@@ -40,13 +40,24 @@ class Lease:
     def take(self) -> bool:
         """Take or renew it; return whether it is ours now."""
         asked_at = time.monotonic()
-        left = int(self._take(args=[self.token, int(LEASE_SECONDS * 1000)]))
+        left = 0 if self.is_held and self._renew() else int(self._take(args=[self.token, _milliseconds()]))
         # Counted from before the question: a slow answer must not make us believe too long.
         self._sure_until = asked_at + LEASE_SECONDS if left == 0 else 0.0
         self.others_left = left / 1000
         return left == 0
 
+    def _renew(self) -> bool:
+        """Renew it in one command, as a holder does for as long as it lives; return whether it is ours still.
+
+        Should another hold it after all, its lease is prolonged by the question, once: then we are no holder any more.
+        """
+        return self._connection.getex(keys.LEASE, px=_milliseconds()) == self.token.encode()
+
     def release(self) -> None:
         """Give it back, so that another need not wait for it to lapse."""
         self._sure_until = 0.0
         self._release(args=[self.token])
+
+
+def _milliseconds() -> int:
+    return int(LEASE_SECONDS * 1000)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connections, models
+from django.db import connections, models, transaction
 
 from schedules.keeper.rows import COLUMNS, Row
 from schedules.models import Run, Schedule
@@ -91,10 +91,15 @@ def update_many(
         sets = ", ".join(f"{quote(field.column)} = %s" for field in fields)
         encode = [_encoder(field, connection) for field in fields]
         encode_key = _encoder(key, connection)
-        cursor.executemany(
-            f"UPDATE {table} SET {sets} WHERE {key_name} = %s",  # noqa: S608 # nosec B608 - names of our own
-            [[*(e(v) for e, v in zip(encode, values, strict=True)), encode_key(pk)] for values, pk in rows],
-        )
+        # Else each of them would be a transaction of its own.
+        with transaction.atomic(using=using, savepoint=False):
+            cursor.executemany(
+                f"UPDATE {table} SET {sets} WHERE {key_name} = %s",  # noqa: S608 # nosec B608 - names of our own
+                [
+                    [*(e(v) for e, v in zip(encode, values, strict=True)), encode_key(pk)]
+                    for values, pk in rows
+                ],
+            )
 
 
 def _recordset(fields: Sequence[Any], connection: Any) -> str:

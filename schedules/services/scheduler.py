@@ -257,6 +257,13 @@ class SchedulerService:
             yield from scheduler.entries.registered()
 
     @classmethod
+    def doubtful(cls, ids: Sequence[str]) -> list[str]:
+        """Return those of registered ids of which a part may be missing in Redis, or that are over."""
+        scheduler = scheduler_for()
+        with redis_errors_as_ours(scheduler.connection):
+            return scheduler.entries.doubtful(ids)
+
+    @classmethod
     def states(cls, ids: Iterable[str]) -> Iterator[EntryState]:
         """Yield what Redis holds for each id, in order."""
         scheduler = scheduler_for()

@@ -98,6 +98,7 @@ def test_one_keeps_and_another_follows_when_it_is_gone(
     monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.4)
     dead = Lease(redis)
     assert dead.take()
+    assert dead.take(), "a holder renews"
     keepers.start()
     told(redis, "before")
     time.sleep(0.5)
