@@ -6,7 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NAMES = ("timing", "engine", "lag", "keeper", "admin")
+NAMES = ("timing", "engine", "sync", "lag", "rest", "keeper", "ledger", "admin")
 
 
 def main() -> int:
