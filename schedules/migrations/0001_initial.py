@@ -63,7 +63,7 @@ class Migration(migrations.Migration):
                 ('pause_reason', models.CharField(blank=True, editable=False, max_length=500, verbose_name='pause reason')),
                 ('resumed_at', models.DateTimeField(blank=True, editable=False, help_text='Slots up to this moment are not made up for.', null=True, verbose_name='resumed')),
                 ('grace', models.IntegerField(blank=True, help_text='Seconds after which a slot that has not started is late; empty: as in the settings.', null=True, verbose_name='grace')),
-                ('failure_threshold', models.IntegerField(default=1, help_text='In a row.', verbose_name='failures before an alarm')),
+                ('failure_threshold', models.IntegerField(default=1, help_text='In a row. The first one is told as well.', verbose_name='failures before an alarm')),
                 ('pause_on_failure', models.BooleanField(default=False, verbose_name='pause at that alarm')),
                 ('notify_email', models.TextField(blank=True, help_text='E-mail addresses, separated by commas or lines.', verbose_name='notify')),
                 ('keep_days', models.IntegerField(blank=True, help_text='Days; empty: as in the settings.', null=True, verbose_name='keep runs for')),
@@ -77,7 +77,7 @@ class Migration(migrations.Migration):
                 ('runs_dispatched', models.PositiveIntegerField(default=0, editable=False, verbose_name='runs so far')),
                 ('last_status', models.CharField(blank=True, choices=[('queued', 'queued'), ('running', 'running'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('skipped', 'skipped'), ('missed', 'missed'), ('canceled', 'canceled'), ('abandoned', 'abandoned')], editable=False, max_length=10, verbose_name='last outcome')),
                 ('failures_in_a_row', models.PositiveIntegerField(default=0, editable=False, verbose_name='failures in a row')),
-                ('alarm', models.CharField(blank=True, choices=[('failing', 'failing'), ('missed', 'missed'), ('late', 'late')], editable=False, max_length=10, verbose_name='alarm')),
+                ('alarm', models.CharField(blank=True, choices=[('failed', 'failed'), ('failing', 'failing'), ('missed', 'missed'), ('late', 'late')], editable=False, max_length=10, verbose_name='alarm')),
                 ('alarm_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='alarm since')),
             ],
             options={
