@@ -3,7 +3,7 @@
     python -m benchmarks.keeper [--events 60000] [--schedules 200]
     TEST_DATABASE_URL=postgres://... python -m benchmarks.keeper
 
-A third each of the events are `queued` (250 to a record, as the move writes them), `started` and `ended` (one to a
+A third each of the events are `queued` (250 in one, as the move writes them), `started` and `ended` (one to a
 record, as workers write them). Prints events per second beside their target, and what a keeper with nothing to do
 costs: the CPU of its process, and the commands that Redis counts, those inside of scripts included.
 """
@@ -38,10 +38,7 @@ def fill(client, count: int, schedules: int) -> int:
 
     def records():
         for start in range(0, runs, 250):
-            yield [
-                {"e": "queued", "j": job, "t": "schedule", "q": "default"}
-                for job in jobs[start : start + 250]
-            ]
+            yield [{"e": "queued", "js": jobs[start : start + 250], "t": "schedule", "q": "default"}]
         for start in range(0, runs, 250):
             for job in jobs[start : start + 250]:
                 yield [
