@@ -1,8 +1,8 @@
 """When somebody is to be told: on a change of state, once.
 
-A schedule's state is its `alarm`: failing, missed or late, or none. It is written in the transaction that writes the
-run which changed it, so a crash or a second keeper does not tell twice; if it comes between commit and sending,
-the state is in the admin and the message is not sent.
+A schedule's state is its `alarm`: failing, missed, failed or late, or none. It is written in the transaction that
+writes the run which changed it, so a crash or a second keeper does not tell twice; if it comes between commit and
+sending, the state is in the admin and the message is not sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from schedules.keeper.rows import Row, moment_of
 from schedules.models import Alarm, RunStatus
 from schedules.models.choices import FAILED_STATUSES
 
-RANK: Final = {"": 0, Alarm.LATE: 1, Alarm.MISSED: 2, Alarm.FAILING: 3}
+RANK: Final = {"": 0, Alarm.LATE: 1, Alarm.FAILED: 2, Alarm.MISSED: 3, Alarm.FAILING: 4}
 """A state gives way only to a worse one; only a success ends it."""
 
 
@@ -29,7 +29,7 @@ class Notice:
     """One message: what changed, and to whom it goes."""
 
     kind: str
-    """`failing`, `missed`, `late`, `recovered`, `no_worker` or `worker_back`."""
+    """`failed`, `failing`, `missed`, `late`, `recovered`, `no_worker` or `worker_back`."""
     subject: str
     text: str
     addresses: tuple[str, ...] = ()
@@ -52,14 +52,18 @@ class Watch:
             before = notes.values["alarm"]
             if before:
                 notes.set(alarm="", alarm_at=None)
-                self._tell(notes, "recovered", f"It ran again, after it was {before}.", row)
+                was = "had failed" if before == Alarm.FAILED else f"was {before}"
+                self._tell(notes, "recovered", f"It ran again, after it {was}.", row)
             return False
         if status not in FAILED_STATUSES:
             return False
         failures = notes.values["failures_in_a_row"]
-        if failures < max(1, notes.rules["failure_threshold"] or 1):
-            return False
         reason = row.values["reason"] or row.values["exception"] or "No reason is known."
+        threshold = max(1, notes.rules["failure_threshold"] or 1)
+        if failures < threshold:
+            if failures == 1:
+                self._first_failure(notes, row, at, f"It failed: {reason}")
+            return False
         times = "" if failures == 1 else f" {failures} times in a row, the last time"
         paused = notes.rules["pause_on_failure"] and notes.values["paused_at"] is None
         if paused:
@@ -75,6 +79,12 @@ class Watch:
             switched_off = " The schedule is paused until somebody resumes it." if paused else ""
             self._tell(notes, Alarm.FAILING, f"It failed{times}: {reason}{switched_off}", row)
         return bool(paused)
+
+    def _first_failure(self, notes: Notes, row: Row, at: datetime, text: str) -> None:
+        """Tell of it, whatever else is the matter: that slots were missed says nothing of a job that fails."""
+        if RANK[notes.values["alarm"]] < RANK[Alarm.FAILED]:
+            notes.set(alarm=Alarm.FAILED, alarm_at=at)
+        self._tell(notes, Alarm.FAILED, text, row)
 
     def slot_missed(self, notes: Notes, row: Row, first: int, last: int) -> None:
         """Look at slots that did not run."""
@@ -151,6 +161,7 @@ def addresses_in(text: str) -> tuple[str, ...]:
 
 def _is(kind: str) -> str:
     return {
+        Alarm.FAILED: "has failed",
         Alarm.FAILING: "is failing",
         Alarm.MISSED: "missed slots",
         Alarm.LATE: "is late",

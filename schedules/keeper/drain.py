@@ -29,11 +29,10 @@ logger = logging.getLogger(__name__)
 
 MOST_EVENTS: Final = 2000
 """Events in one transaction: bounds how long it holds the database, and what a crash has to do again."""
-LOOKUP: Final = 500
 NAMES_KEPT: Final = 20_000
 NOBODY: Final = JobIdentity(None, None)
 READ_COLUMNS: Final = (
-    *("id", "job_id", "schedule_id", "schedule_name", "scheduled_for", "trigger", "status", "reason"),
+    *("id", "job_id", "schedule_name", "scheduled_for", "trigger", "status", "reason"),
     *("queue", "attempt", "enqueued_at", "started_at", "delay"),
 )
 """What `rows` and the alarms look at of a row that is there."""
@@ -219,12 +218,11 @@ class _Batch:
         self._load_rows(list(self.jobs))
 
     def _load_rows(self, job_ids: Sequence[str]) -> None:
-        for start in range(0, len(job_ids), LOOKUP):
-            chunk = [ledger.storable("job_id", job_id) for job_id in job_ids[start : start + LOOKUP]]
-            for found in Run.objects.using(self.using).filter(job_id__in=chunk).values_list(*READ_COLUMNS):
-                values = dict(zip(READ_COLUMNS, found, strict=True))
-                pk = values.pop("id")
-                self.rows[values["job_id"]] = Row(values, pk=pk)
+        known = [ledger.storable("job_id", job_id) for job_id in job_ids]
+        for found in Run.objects.using(self.using).of_jobs(known).values_list(*READ_COLUMNS):
+            values = dict(zip(READ_COLUMNS, found, strict=True))
+            pk = values.pop("id")
+            self.rows[values["job_id"]] = Row(values, pk=pk)
 
     def fold(self) -> None:
         """Apply the events in their order."""

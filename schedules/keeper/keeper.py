@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from schedules.conf import conf
 from schedules.keeper.closing import Closing, Pass
-from schedules.keeper.drain import Drain, Drained, NotKeeperError
+from schedules.keeper.drain import MOST_EVENTS, Drain, Drained, NotKeeperError
 from schedules.keeper.lease import RENEW_SECONDS, Lease
 from schedules.keeper.notes import note_next_runs
 from schedules.keeper.notify import Notifier
@@ -30,8 +30,8 @@ from schedules.services.connection import with_bounded_waits
 
 logger = logging.getLogger(__name__)
 
-READ: Final = 1000
-"""Records that are read at once."""
+READ: Final = 500
+"""Records that are read at once: each may carry 64 KB of output, or the events of hundreds of slots."""
 GATHER_SECONDS: Final = 0.2
 """How long records are gathered before they are written: many rows in one transaction, and soon enough to be seen."""
 LOOK_SECONDS: Final = 10.0
@@ -119,14 +119,10 @@ class Keeper:
         if not self._keeps:
             self._begin()
         total = self._write_pending()
-        while records := self._stream.ready(READ):
-            total.add(self._written(self._drain.write(records)))
-            self._stream.finish(records)
+        self._write_ready(total)
         if look_at is not None:
             self._look(now=look_at)
-            while records := self._stream.ready(READ):
-                total.add(self._written(self._drain.write(records)))
-                self._stream.finish(records)
+            self._write_ready(total)
         return total
 
     # --- one turn ---------------------------------------------------------------------------------------------
@@ -185,6 +181,12 @@ class Keeper:
             self._renew()
         return total
 
+    def _write_ready(self, total: Drained) -> None:
+        while records := self._stream.ready(READ):
+            self._stream.top_up(records, page=READ, events=MOST_EVENTS)
+            total.add(self._written(self._drain.write(records)))
+            self._stream.finish(records)
+
     def _write_new(self, stop: threading.Event) -> None:
         now = time.monotonic()
         wakes = [self._due["prune"], self._due["notes"]]
@@ -201,7 +203,7 @@ class Keeper:
                 return
             if len(records) < READ:
                 stop.wait(GATHER_SECONDS)
-                records += self._stream.ready(READ - len(records))
+            self._stream.top_up(records, page=READ, events=MOST_EVENTS)
         except ResponseError as error:
             if "NOGROUP" not in str(error) and "UNBLOCKED" not in str(error):
                 raise
@@ -275,6 +277,8 @@ class Keeper:
         self._notifier.stop()
         with suppress(RedisError, OSError):
             self._lease.release()
+        # Django closes a thread's connections with a request, and this thread has none.
+        connections.close_all()
 
     def _say_once(self, what: str, error: BaseException, before: str) -> str:
         kind = f"{what} {type(error).__name__}"

@@ -24,6 +24,7 @@ TEXT_BYTES: Final = OUTPUT_BYTES + 4096
 """No text of a row is longer than the longest output with its mark."""
 SURELY_SHORT: Final = 100
 """Characters that every column of free text takes; those that are shorter hold words of our own."""
+TRIGGERS: Final = frozenset(RunTrigger.values)
 ENDINGS: Final = frozenset({"succeeded", "failed", "canceled", "abandoned"})
 DEFAULTS: Final[Mapping[str, Any]] = {
     field.attname: (field.get_default() if field.has_default() else None if field.null else "")
@@ -47,7 +48,9 @@ class Row:
     def set(self, **values: Any) -> None:
         """Set columns; texts are cut to what the database takes."""
         for name, value in values.items():
-            self.values[name] = storable(name, value) if isinstance(value, str) else value
+            if value and isinstance(value, str):
+                values[name] = storable(name, value)
+        self.values.update(values)
         self.changed.update(values)
 
     @property
@@ -86,7 +89,7 @@ def queue_it(row: Row, event: Mapping[str, Any], at: datetime) -> None:
     row.set(
         enqueued_at=at,
         queue=str(event.get("q", "")),
-        trigger=trigger if trigger in RunTrigger.values else RunTrigger.SCHEDULE,
+        trigger=trigger if trigger in TRIGGERS else RunTrigger.SCHEDULE,
         started_by=str(event.get("by") or ""),
     )
     if event.get("f"):

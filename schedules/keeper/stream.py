@@ -104,6 +104,19 @@ class EventStream:
                 break
         return []
 
+    def top_up(self, records: list[Record], *, page: int, events: int) -> None:
+        """Add new records, a page at a time, until there are so many events or no more records.
+
+        By pages, so that neither many small records nor a few with long outputs decide what is held in memory.
+        """
+        known = sum(len(record.events) for record in records)
+        while known < events:
+            more = self.ready(page)
+            records += more
+            if len(more) < page:
+                return
+            known += sum(len(record.events) for record in more)
+
     def finish(self, records: Sequence[Record]) -> None:
         """Acknowledge records that are in the ledger, and drop them and what is older from the stream."""
         milliseconds, sequence = records[-1].order

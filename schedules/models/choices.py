@@ -35,6 +35,8 @@ class OverlapPolicy(models.TextChoices):
 class Alarm(models.TextChoices):
     """What an operator has been told about a schedule, and has not been told the end of."""
 
+    FAILED = "failed", _("failed")
+    """Its last run did, and fewer in a row than its threshold."""
     FAILING = "failing", _("failing")
     MISSED = "missed", _("missed")
     LATE = "late", _("late")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import connections, models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
-from django.db.models.lookups import In
 from django.utils.translation import gettext_lazy as _
 
 from schedules.models.choices import FAILED_STATUSES, OPEN_STATUSES, SLOT_TRIGGERS, RunStatus, RunTrigger
+from schedules.models.lookups import AnyOf, OneOf
 from schedules.models.statistics import Statistics, measure_here, measure_in_sql
 
 if TYPE_CHECKING:
@@ -20,18 +21,6 @@ if TYPE_CHECKING:
 
 OUTPUT_BYTES: Final = 65_536
 """Of what a job logs and prints, so much of the end is kept."""
-
-
-class OneOf(In):
-    """`IN` with its words written out instead of bound: SQLite uses a partial index only when it can read them."""
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        """Write the words, which are the ledger's own and never anybody's input."""
-        column, params = self.process_lhs(compiler, connection)
-        words = [str(word) for word in self.rhs]
-        assert all(word.isidentifier() for word in words)
-        listed = ", ".join(f"'{word}'" for word in words)
-        return (f"{column} IN ({listed})" if len(words) > 1 else f"{column} = {listed}"), params
 
 
 def _status_is(*statuses: RunStatus) -> OneOf:
@@ -50,6 +39,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(_status_is(*FAILED_STATUSES), finished_at__gte=since).order_by(
             "-finished_at", "-id"
         )
+
+    def of_jobs(self, job_ids: Iterable[str]) -> RunQuerySet:
+        """The runs of these jobs, thousands if need be, in no order."""
+        return self.filter(AnyOf(F("job_id"), list(job_ids))).order_by()
 
     def open(self) -> RunQuerySet:
         """Runs that have not ended: queued or running, oldest slot first."""
@@ -193,8 +186,12 @@ class Run(models.Model):
         indexes = (
             # All runs by time, page after page; and what is too old to be kept.
             models.Index(F("scheduled_for").desc(), F("id").desc(), name="run_by_slot"),
-            # last_of, statistics, the neighbours of a run; and what is too much to be kept.
-            models.Index("schedule", F("scheduled_for").desc(), F("id").desc(), name="run_by_schedule"),
+            # last_of, statistics, the neighbours of a run; and what is too much to be kept. The last three columns
+            # are there for statistics alone: a month of 43,200 runs is then read in 20 ms instead of 500.
+            models.Index(
+                *("schedule", F("scheduled_for").desc(), F("id").desc(), "status", "duration", "delay"),
+                name="run_by_schedule",
+            ),
             # The next four are partial: small, however long the ledger is.
             models.Index(
                 F("finished_at").desc(),

@@ -140,7 +140,9 @@ class Schedule(models.Model):
         help_text=_("Seconds after which a slot that has not started is late; empty: as in the settings."),
     )
     failure_threshold = models.IntegerField(
-        _("failures before an alarm"), default=1, help_text=_("In a row.")
+        _("failures before an alarm"),
+        default=1,
+        help_text=_("In a row. The first one is told as well."),
     )
     pause_on_failure = models.BooleanField(_("pause at that alarm"), default=False)
     notify_email = models.TextField(

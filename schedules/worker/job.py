@@ -109,6 +109,18 @@ class Job(RQJob):
         except targets.TargetError as error:
             raise NotAllowedError(str(error)) from error
 
+    def _handle_success(self, *args: Any, **kwargs: Any) -> None:
+        """Save the result. RQ keeps a note in place of one that its serializer refuses; the ledger says so."""
+        serializer = self.serializer
+        self.serializer = watched = _WatchedSerializer(serializer)
+        try:
+            super()._handle_success(*args, **kwargs)
+        finally:
+            self.serializer = serializer
+        if watched.refusal is not None and self.ending is not None:
+            name, said = type(watched.refusal).__qualname__, str(watched.refusal)
+            self.ending["r"] = f"It succeeded, but its result cannot be stored: {name}: {said[:300]}"
+
     def retry(self, queue: Queue, pipeline: Pipeline) -> None:
         """Go on to the next attempt, telling the ledger, and wake the dispatcher, which queues it when it is due."""
         self._interval = self._next_interval()
@@ -166,6 +178,22 @@ class Job(RQJob):
             return self.func_name or ""
         except Exception:  # noqa: BLE001 - an unreadable payload fails in the attempt itself, with its traceback
             return ""
+
+
+class _WatchedSerializer:
+    """Serializes as another does, and remembers what that would not take."""
+
+    def __init__(self, serializer: Any) -> None:
+        self._serializer = serializer
+        self.loads = serializer.loads
+        self.refusal: BaseException | None = None
+
+    def dumps(self, value: Any) -> bytes:
+        try:
+            return cast(bytes, self._serializer.dumps(value))
+        except BaseException as error:
+            self.refusal = error
+            raise
 
 
 def _text(value: bytes | str) -> str:

@@ -77,7 +77,7 @@ class Product:
 
     # --- its processes
 
-    def start(self, *names: str) -> None:
+    def start(self, *names: str, wait: bool = True) -> None:
         """Start these, and wait until all of them are at work. `rqscheduler 2` is one more `rqscheduler`."""
         for name in names:
             if name == "redis":
@@ -95,12 +95,14 @@ class Product:
                     start_new_session=True,
                     preexec_fn=functools.partial(die_with_parent, parent=os.getpid(), sign=signal.SIGKILL),
                 )
-        for name in names:
+        for name in names if wait else ():
             wait_for(functools.partial(self.is_ready, name), seconds=30, what=f"{name} is ready")
 
-    def ensure(self, *names: str) -> None:
-        """Start those of them that do not run."""
-        self.start(*[name for name in names if not self.is_running(name)])
+    def ensure(self, *names: str, wait: bool = True) -> None:
+        """Start those of them that do not run, and wait until all of them are at work."""
+        self.start(*[name for name in names if not self.is_running(name)], wait=False)
+        for name in names if wait else ():
+            wait_for(functools.partial(self.is_ready, name), seconds=30, what=f"{name} is ready")
 
     def is_running(self, name: str) -> bool:
         if name == "redis":

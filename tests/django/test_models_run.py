@@ -254,6 +254,11 @@ class TestIndexes:
         ):
             assert index in index_of(question), index
 
+    def test_statistics_are_read_from_the_index_alone(self, schedule: Schedule) -> None:
+        measured = Run.objects.filter(schedule=schedule, scheduled_for__gte=NOW).order_by()
+        plan = index_of(measured.values_list("id", "status", "duration", "delay"))
+        assert ("COVERING INDEX" if connection.vendor == "sqlite" else "Index Only Scan") in plan
+
     def test_pages_need_no_sorting(self, schedule: Schedule) -> None:
         for question in (
             Run.objects.order_by("-scheduled_for", "-id")[:50],

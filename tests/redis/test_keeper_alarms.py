@@ -82,10 +82,32 @@ def test_the_first_failure_is_told_and_not_the_ones_after(end: Callable[..., Non
 def test_failures_are_told_after_the_threshold_in_a_row(end: Callable[..., None], heard: Heard) -> None:
     make_schedule(failure_threshold=3)
     end("failed", "failed", "succeeded", "failed", "failed")
-    assert heard.kinds == []
+    assert heard.kinds == ["failed", "recovered", "failed"]
+    assert heard.notices[0].subject == "schedule 1 has failed"
+    assert heard.notices[0].text == "It failed: ValueError: no"
+    assert heard.notices[1].text == "It ran again, after it had failed."
+    assert Schedule.objects.get().alarm == "failed"
+    end("failed", "failed")
+    assert heard.kinds == ["failed", "recovered", "failed", "failing"]
+    assert "3 times in a row" in heard.notices[-1].text
+    assert Schedule.objects.get().alarm == "failing"
+
+
+def test_a_first_failure_and_missed_slots_are_each_told_beside_the_other(
+    redis: redis_py.Redis, keeper: Keeper, end: Callable[..., None], heard: Heard
+) -> None:
+    make_schedule(failure_threshold=3)
+    missed = int(T0.timestamp())
+    emit(redis, {"e": "missed", "i": schedule_id(), "a": missed, "b": missed, "r": "Too late."})
     end("failed")
-    assert heard.kinds == ["failing"]
-    assert "3 times in a row" in heard.notices[0].text
+    assert heard.kinds == ["missed", "failed"]
+    assert Schedule.objects.get().alarm == "missed"
+    end("succeeded", "failed")
+    missed += 30
+    emit(redis, {"e": "missed", "i": schedule_id(), "a": missed, "b": missed, "r": "Too late."})
+    keeper.run_once()
+    assert heard.kinds[2:] == ["recovered", "failed", "missed"]
+    assert Schedule.objects.get().alarm == "missed"
 
 
 def test_recovery_is_told_once(end: Callable[..., None], heard: Heard) -> None:
@@ -119,7 +141,8 @@ def test_a_schedule_is_switched_off_when_it_is_to_be(end: Callable[..., None], h
     assert schedule.paused_at is not None
     assert schedule.paused_until is None
     assert schedule.pause_reason == "Paused after 2 failures in a row: ValueError: no"
-    assert "paused" in heard.notices[0].text
+    assert heard.kinds == ["failed", "failing"]
+    assert "paused" in heard.notices[1].text
 
 
 def test_a_pause_reaches_redis_at_once(redis: redis_py.Redis, heard: Heard) -> None:
@@ -148,7 +171,7 @@ def test_a_replayed_event_tells_nothing_again(
     heir = Keeper(redis, notifier=heard, lease=keeper._lease)
     heir.run_once()
     assert Schedule.objects.get().failures_in_a_row == 1
-    assert heard.kinds == []
+    assert heard.kinds == ["failed"]
 
 
 def test_a_slot_that_waits_longer_than_the_grace_is_late_and_said_once(

@@ -31,16 +31,16 @@ class Running:
     def __init__(self, connection: redis_py.Redis) -> None:
         self._connection = connection
         self._running: list[tuple[threading.Thread, threading.Event]] = []
+        self.left_open: list[str] = []
+        """Databases to which a keeper that ended was connected still."""
 
     def start(self, **options: Any) -> threading.Event:
         stop = threading.Event()
         keeper = Keeper(self._connection, **options)
 
         def run() -> None:
-            try:
-                keeper.run(stop)
-            finally:
-                connections.close_all()
+            keeper.run(stop)
+            self.left_open += [name for name in connections if connections[name].connection is not None]
 
         thread = threading.Thread(target=run)
         thread.start()
@@ -89,6 +89,7 @@ def test_it_stops_at_once_and_gives_the_lease_back(redis: redis_py.Redis, keeper
     keepers.stop()
     assert time.monotonic() - began < 3
     assert not redis.exists(keys.LEASE)
+    assert not keepers.left_open
 
 
 def test_one_keeps_and_another_follows_when_it_is_gone(

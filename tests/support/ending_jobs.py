@@ -16,6 +16,11 @@ def succeed() -> str:
     return "all is well"
 
 
+def nap() -> None:
+    """Be at work for a while."""
+    time.sleep(0.5)
+
+
 async def succeed_later() -> str:
     """Succeed as a coroutine."""
     return "well, later"
