@@ -52,6 +52,22 @@ local function push(queue, job_id)
     list[#list + 1] = job_id
 end
 
+-- Queue a job that was made just now; return its status. What is forgotten when over may be of rq-scheduler's own API,
+-- which has options of its own.
+local function put(kind, job_id)
+    redis.call('HSET', JOB .. job_id, 'created_at', stamp, 'enqueued_at', stamp)
+    if kind[4] == 1 then
+        local waits, is_first = options_of(job_id, kind[1], at)
+        if waits or is_first then
+            redis.call('SADD', QUEUES, QUEUE .. kind[1])
+            if is_first and not waits then redis.call('LPUSH', QUEUE .. kind[1], job_id) end
+            return waits and 'deferred' or 'queued'
+        end
+    end
+    push(kind[1], job_id)
+    return 'queued'
+end
+
 local WORKING = {queued = true, started = true, scheduled = true, deferred = true, rate_limited = true}
 local function status_of(job_id)
     local status = redis.pcall('HGET', JOB .. job_id, 'status')
@@ -193,8 +209,7 @@ local function dispatch(move, kind, slots, copied)
             if hold then
                 status = hold_back(job_id, slot[1], limit_key, active)
             else
-                redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
-                push(kind[1], job_id)
+                status = put(kind, job_id)
             end
             if kind[2] ~= 'allow_all' then active[#active + 1] = {job_id, status} end
             made = made + 1
@@ -228,8 +243,7 @@ local function settle(i, move)
                 for _, event in ipairs(move[13] or {}) do events[#events + 1] = event end
             elseif copied then
                 -- The ordinary case, in as few steps as it takes: one slot, on time, nothing in progress.
-                redis.call('HSET', JOB .. job_id, 'created_at', stamp, 'enqueued_at', stamp)
-                push(kind[1], job_id)
+                put(kind, job_id)
                 made = 1
                 if kind[2] ~= 'allow_all' then listed = ' ' .. job_id end
                 events[#events + 1] = '{"e":"queued","j":"' .. job_id .. kind.on_time
