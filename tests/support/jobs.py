@@ -90,3 +90,25 @@ def note_success(job: Any, connection: Any, result: Any) -> None:
 def note_failure(job: Any, connection: Any, kind: type[BaseException], error: Any, trace: Any) -> None:
     """Leave a word that a job failed, as a callback."""
     connection.rpush("noted", f"failure {job.id} {kind.__name__}")
+
+
+def sleep_once(path: str, seconds: float) -> str:
+    """Take a while the first time; the file says that there was one."""
+    if Path(path).exists():
+        return "second time"
+    Path(path).touch()
+    time.sleep(seconds)
+    return "first time"
+
+
+def wait_once(path: str, gate: str, ends: str) -> str:
+    """Wait the first time until there is a file, half a minute at most, and end well or badly."""
+    if Path(path).exists():
+        return "second time"
+    Path(path).touch()
+    deadline = time.monotonic() + 30
+    while not Path(gate).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if ends == "badly":
+        raise ValueError("the first time")
+    return "first time"
