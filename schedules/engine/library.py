@@ -1,6 +1,7 @@
 """rq-scheduler's own API (`enqueue_at`, `enqueue_in`, `schedule`, `cron`, `cancel`, `get_jobs`, `in` ...), mended.
 
-Where stock loses, doubles or delays, this does not; each difference has a test in `tests/redis/test_stock_api.py`.
+Where stock loses, doubles or delays, this does not; each difference has a test in `tests/redis/test_stock_api.py`;
+what is the same is compared with the library itself, option by option, in `test_stock_options.py`.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ class LibraryScheduler(DjangoScheduler):
         """Run a function at a time and, with `interval`, every so many seconds from then on.
 
         Raises:
-            ValueError: the interval is not a number of seconds of 1 or more, or `repeat` has no interval.
+            ValueError: the interval is not a number of seconds of 1 or more, or `repeat` is below 0 or has no interval.
         """
         if interval is not None and int(interval) < 1:
             raise ValueError(
@@ -101,6 +102,7 @@ class LibraryScheduler(DjangoScheduler):
             )
         if repeat and interval is None:
             raise ValueError("Can't repeat a job without interval argument")
+        max_runs = _max_runs_of(repeat)
         job = cast(
             Job,
             self._create_job(  # type: ignore[no-untyped-call]
@@ -129,7 +131,7 @@ class LibraryScheduler(DjangoScheduler):
             plan = Plan(
                 is_kept_when_over=False,
                 trigger=IntervalTrigger(every=int(interval), anchor=slot),
-                max_runs=job.meta.get("repeat"),
+                max_runs=max_runs,
                 queue=job.origin,
             )
         return self._placed(job, scheduled_time, at_front=bool(at_front), plan=plan)
@@ -158,13 +160,14 @@ class LibraryScheduler(DjangoScheduler):
 
         Raises:
             TimingError: the expression cannot be read or can never fire.
+            ValueError: `repeat` is below 0.
         """
         zone = local_zone() if use_local_timezone else "UTC"
         check_cron(cron_string, zone)
         plan = Plan(
             is_kept_when_over=False,
             trigger=CronTrigger(expression=cron_string, timezone=zone),
-            max_runs=repeat,
+            max_runs=_max_runs_of(repeat),
             queue=queue_name or self.queue_name,
         )
         first = next_slot(plan.trigger, datetime.now(UTC))
@@ -279,6 +282,17 @@ class LibraryScheduler(DjangoScheduler):
             score += moment.microsecond / 1_000_000
         self._place(args=[job.id, score, secrets.token_hex(8), wire, state, *fields_of(job)])
         return job
+
+
+def _max_runs_of(repeat: int | None) -> int | None:
+    """Return how many runs a repeat count allows: 0 is one, for the library counts down after the first."""
+    if repeat is None:
+        return None
+    if int(repeat) < 0:
+        raise ValueError(
+            f"repeat is {repeat!r}: allowed is a number of runs of 0 or more, or None for no end."
+        )
+    return max(int(repeat), 1)
 
 
 def fields_of(job: Job) -> list[Any]:

@@ -24,6 +24,7 @@ from schedules.engine.entries import Outcome, Progress
 from schedules.engine.errors import EngineError
 from schedules.engine.library import LibraryScheduler, fields_of
 from schedules.engine.loop import HEARTBEAT_SECONDS, Loop
+from schedules.engine.sentinel import make_dependable
 from schedules.engine.template import default_timeout, job_fields, payload
 from schedules.engine.wake import Alarm
 from schedules.spec import ScheduleSpec
@@ -188,6 +189,7 @@ class Scheduler(LibraryScheduler):
         if burst:
             loop.work_off()
             return
+        make_dependable(self.connection)
         loop.install_signals()
         logger.info(
             "Dispatching to RQ's queues as %s (pid %d).",

@@ -115,14 +115,7 @@ def ask_redis(queues: Sequence[str], *, overdue_seconds: float) -> RedisFacts:
             pipe.time()
             pipe.hgetall(keys.SCHEDULERS)
             pipe.exists(keys.LEASE)
-            # A worker's key is a member of the set: SORT reads the fields behind it in the same command.
-            fields = ("last_heartbeat", "queues", "hostname", "state")
-            pipe.sort(
-                f"{RQ_KEY_PREFIX}:workers",
-                by="nosort",
-                get=["#", *(f"*->{name}" for name in fields)],
-                groups=True,
-            )
+            pipe.eval(keys.script("read_workers"), 0)
             pipe.hlen(keys.INDEX)
             pipe.hlen(keys.QUARANTINE)
             pipe.zrange(keys.SCHEDULED, 0, SHOWN - 1, withscores=True)
@@ -154,7 +147,7 @@ def ask_redis(queues: Sequence[str], *, overdue_seconds: float) -> RedisFacts:
         now=now,
         schedulers=tuple(presence.read(signs or {})),
         is_kept=bool(lease),
-        workers=tuple(_worker(row) for row in workers or () if row[1] is not None),
+        workers=tuple(_worker(row) for row in workers or () if row[1]),
         queues={
             name: _queue(lengths[2 * place], lengths[2 * place + 1]) for place, name in enumerate(queues)
         },
@@ -183,7 +176,7 @@ def _place(config: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _worker(row: Sequence[Any]) -> WorkerFacts:
-    key, seen, queues, host, state = (b"" if value is None else value for value in row)
+    key, seen, queues, host, state = row
     try:
         seen_at = utcparse(seen.decode()).replace(tzinfo=UTC)
     except ValueError:

@@ -35,6 +35,8 @@ def with_bounded_waits(client: Redis, *, connect: float, answer: float) -> Redis
     }
     if isinstance(pool, SentinelConnectionPool):
         bounds.pop("connection_pool", None)
+        # Named, for the options alone do not say any more whether it is one with TLS.
+        bounds["connection_class"] = pool.connection_class
         return Redis(
             connection_pool=SentinelConnectionPool(pool.service_name, pool.sentinel_manager, **bounds)
         )
@@ -75,7 +77,12 @@ def redis_errors_as_ours(client: Redis) -> Iterator[None]:
 
 def address_of(client: Redis) -> str:
     """Return where a client connects to, without its password."""
-    options = client.connection_pool.connection_kwargs
+    pool = client.connection_pool
+    if isinstance(pool, SentinelConnectionPool):
+        found = [sentinel.connection_pool.connection_kwargs for sentinel in pool.sentinel_manager.sentinels]
+        places = ", ".join(sorted(f"{one.get('host')}:{one.get('port')}" for one in found))
+        return f"{pool.service_name} (Sentinel at {places})"
+    options = pool.connection_kwargs
     if options.get("path"):
         return str(options["path"])
     return f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rq.job import Job as RQJob
 
@@ -15,7 +15,12 @@ from schedules.worker.output import Follower, Tail, kept_output
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
+    from rq.executions import Execution
     from rq.queue import Queue
+
+
+DONE_BY_ANOTHER: Final = ("started", "finished", "failed", "stopped", "canceled", "scheduled")
+"""Statuses of a job that was put back on its queue while its worker stood still, and was taken by another one."""
 
 
 class NotAllowedError(Exception):
@@ -70,8 +75,14 @@ class Job(RQJob):
     def is_ours_to_start(self) -> bool:
         """Tell whether nobody has put it back, started or ended it since it was taken off its queue."""
         status, put_back = cast("list[bytes | None]", self.connection.hmget(self.key, ["status", "put_back"]))
+        # Read from its hash after it was put back, it does not know by itself that another has run it since.
         # Other statuses are none of the keeper's doing: stock runs them as well.
-        return _text(put_back or b"") == self.put_back and status not in (b"started", b"failed", b"canceled")
+        return _text(put_back or b"") == self.put_back and _text(status or b"") not in DONE_BY_ANOTHER
+
+    def is_ours_to_end(self, execution: Execution) -> bool:
+        """Tell whether the keeper has not given this attempt up, and the job to another one."""
+        given_up = cast("bytes | None", self.connection.hget(self.key, "given_up"))
+        return execution.id not in _text(given_up or b"").split()
 
     def prepare_for_execution(self, worker_name: str, pipeline: Pipeline) -> None:
         """Say that it starts, in the transaction that makes it started."""

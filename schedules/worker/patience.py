@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Worker as RQWorker
 from rq.exceptions import StopRequested
+
+from schedules.engine.sentinel import make_dependable
 
 if TYPE_CHECKING:
     from rq.job import Job as RQJob
@@ -27,6 +29,10 @@ class PatientWorker(RQWorker):
 
     max_connection_wait_time = LONGEST_WAIT
     """Seconds between two attempts to reach Redis, at most. RQ's own minute would be added to every long outage."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        make_dependable(self.connection)
 
     def check_for_suspension(self, burst: bool) -> None:
         """Stand still while work is suspended; with Redis away, ask again when it is back."""

@@ -85,16 +85,36 @@ class Worker(PatientWorker):
                 job.id,
                 extra={"action": "run.not_ours", "job_id": job.id},
             )
-            with self.connection.pipeline() as pipeline:
-                super().cleanup_execution(job, pipeline, execution)
-                pipeline.execute()
+            self._leave(job, execution)
             return False
         return super().perform_job(job, queue, execution)
+
+    def _is_to_leave(self, job: RQJob, execution: Execution | None) -> bool:
+        """Tell whether this attempt was given up while this worker stood still; if so, take its traces away.
+
+        Another attempt has begun since, and maybe ended: nothing of it may be undone or told otherwise.
+        """
+        if execution is None or not isinstance(job, Job) or job.is_ours_to_end(execution):
+            return False
+        logger.warning(
+            "Job %s was given to another attempt meanwhile; how this one ended is not told.",
+            job.id,
+            extra={"action": "run.not_ours", "job_id": job.id},
+        )
+        self._leave(job, execution)
+        return True
+
+    def _leave(self, job: RQJob, execution: Execution) -> None:
+        with self.connection.pipeline() as pipeline:
+            super().cleanup_execution(job, pipeline, execution)
+            pipeline.execute()
 
     def handle_job_success(
         self, job: RQJob, queue: Queue, started_job_registry: Any, execution: Execution
     ) -> None:
         """Say that it succeeded, with a short text of its result."""
+        if self._is_to_leave(job, execution):
+            return
         self._note(job, {"st": "succeeded", "res": short_text(job._result)})
         super().handle_job_success(job, queue, started_job_registry, execution)
 
@@ -102,6 +122,8 @@ class Worker(PatientWorker):
         self, job: RQJob, queue: Queue, retry: Any, started_job_registry: Any, execution: Execution
     ) -> None:
         """Say that the job asked for another attempt by returning `rq.Retry`, or that it had its last."""
+        if self._is_to_leave(job, execution):
+            return
         exhausted = bool(job.number_of_retries and job.number_of_retries >= retry.max)
         reason = (
             f"It asked for another attempt, but had its {retry.max} already."
@@ -120,6 +142,8 @@ class Worker(PatientWorker):
         execution: Execution | None = None,
     ) -> None:
         """Say that it failed, was stopped, or that its process died."""
+        if self._is_to_leave(job, execution):
+            return
         if self._stopped_job_id == job.id:
             ending = {"st": "canceled", "r": _why_stopped(job)}
         elif isinstance(job, Job) and job.failure is not None:

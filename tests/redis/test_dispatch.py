@@ -318,6 +318,17 @@ def test_a_backlog_of_many_batches_is_dispatched_once_by_several_dispatchers(
     assert engine.dispatch().connection.llen("rq:queue:default") == count
 
 
+def test_many_schedules_that_make_up_for_much_do_so_in_calls_of_a_bounded_length(engine: Engine) -> None:
+    """100 schedules x 100 slots are more than Lua can hand over at once, and more than Redis should be held for."""
+    specs = [make_spec(n, misfire_policy="fire_all", overlap_policy="allow_all") for n in range(1, 101)]
+    engine.register(*specs)
+    engine.connection.config_resetstat()
+    engine.at(100 * 60)
+    calls = engine.connection.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert len(engine.queued()) == len(set(engine.queued())) == 10_000
+    assert calls >= 100, "each makes more than is moved at once, and is a call by itself"
+
+
 def test_what_was_decided_before_a_long_stop_is_decided_again(engine: Engine) -> None:
     """A process that is stopped between reading and moving, and continued hours later, finds a misfire."""
     engine.register(make_spec(trigger=IntervalTrigger(every=3600, anchor=T0), misfire_policy="skip"))

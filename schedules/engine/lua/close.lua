@@ -82,6 +82,9 @@ end
 
 forget_hands()
 if retries_left > 0 and verdict == 'dead' then
+    -- Should its worker only have stood still: what it has to tell of this attempt is not heard any more.
+    local given_up = redis.call('HGET', job, 'given_up') or ''
+    redis.call('HSET', job, 'given_up', given_up .. ' ' .. table.concat(executions, ' '))
     local wait = 0
     if fields[6] then
         local intervals = cjson.decode(fields[6])

@@ -40,7 +40,7 @@ for _, kind in ipairs(kinds) do
     kind.buffers = (kind[2] == 'buffer_one' or kind[2] == 'buffer_all' or kind[2] == 'terminate_other')
     kind.queued = '","t":"%s","q":' .. cjson.encode(kind[1]) .. '}'
     -- What of this kind can be moved in the ordinary way, and the jobs that were.
-    kind.is_plain = not kind.buffers and kind[3] == 0 and is_pushable(kind[1])
+    kind.is_plain = not kind.buffers and kind[3] == 0 and kind[4] == 0 and is_pushable(kind[1])
     kind.allows_all = kind[2] == 'allow_all'
     kind.jobs = {}
 end
@@ -53,6 +53,22 @@ local function push(queue, job_id)
         queue_names[#queue_names + 1] = queue
     end
     list[#list + 1] = job_id
+end
+
+-- Queue a job that was made just now; return its status. What is forgotten when over may be of rq-scheduler's own API,
+-- which has options of its own.
+local function put(kind, job_id)
+    redis.call('HSET', JOB .. job_id, 'created_at', stamp, 'enqueued_at', stamp)
+    if kind[4] == 1 then
+        local waits, is_first = options_of(job_id, kind[1], at)
+        if waits or is_first then
+            redis.call('SADD', QUEUES, QUEUE .. kind[1])
+            if is_first and not waits then redis.call('LPUSH', QUEUE .. kind[1], job_id) end
+            return waits and 'deferred' or 'queued'
+        end
+    end
+    push(kind[1], job_id)
+    return 'queued'
 end
 
 local WORKING = {queued = true, started = true, scheduled = true, deferred = true, rate_limited = true}
@@ -219,8 +235,7 @@ local function dispatch(move, kind, slots, copied)
             if hold then
                 status = hold_back(job_id, slot[1], limit_key, active)
             else
-                redis.call('HSET', job, 'created_at', stamp, 'enqueued_at', stamp)
-                push(kind[1], job_id)
+                status = put(kind, job_id)
             end
             if not kind.allows_all then active[#active + 1] = {job_id, status} end
             made = made + 1
@@ -310,7 +325,10 @@ if #queue_names > 0 then mend(QUEUES, 'set') end
 for _, queue in ipairs(queue_names) do
     if #pushes[queue] > 0 then
         redis.call('SADD', QUEUES, QUEUE .. queue)
-        redis.call('RPUSH', QUEUE .. queue, unpack(pushes[queue]))
+        -- In parts: what Lua can hand over in one call is bounded.
+        for first = 1, #pushes[queue], 5000 do
+            redis.call('RPUSH', QUEUE .. queue, unpack(pushes[queue], first, math.min(first + 4999, #pushes[queue])))
+        end
     end
 end
 if #written > 0 then redis.call('MSET', unpack(written)) end

@@ -19,11 +19,8 @@ for i, move in ipairs(moves) do
         redis.call('HSETNX', JOB .. id, 'timeout', move[4])
         redis.call('HSET', JOB .. id, 'status', 'queued', 'enqueued_at', stamp, 'origin', queue)
         redis.call('SADD', QUEUES, QUEUE .. queue)
-        if redis.call('HGET', JOB .. id, 'enqueue_at_front') == '1' then
-            redis.call('LPUSH', QUEUE .. queue, id)
-        else
-            redis.call('RPUSH', QUEUE .. queue, id)
-        end
+        local waits, is_first = options_of(id, queue, at)
+        if not waits then redis.call(is_first and 'LPUSH' or 'RPUSH', QUEUE .. queue, id) end
         redis.call('ZREM', SCHEDULED, id)
         events[#events + 1] = '{"e":"queued","j":"' .. id .. '","s":' .. string.format('%d', tonumber(score)) .. ',"t":"schedule","q":' .. cjson.encode(queue) .. '}'
         results[i] = 1

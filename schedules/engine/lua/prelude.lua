@@ -68,3 +68,35 @@ local function text_at(key)
     local value = redis.pcall('GET', key)
     return type(value) == 'string' and value or nil
 end
+
+-- What the options of rq-scheduler's own API ask of a job that is about to be queued: to be gone if nobody starts it
+-- in time (ttl), to go before the others (at_front), and to wait for other jobs (depends_on). One that waits is put
+-- where RQ's workers find it when the last of those ends.
+-- Returns whether it waits, and whether it goes to the front.
+local function options_of(job_id, queue, at)
+    local job, dependencies = JOB .. job_id, JOB .. ':' .. job_id .. ':dependencies' -- two colons, as RQ has it
+    local fields = redis.call('HMGET', job, 'ttl', 'enqueue_at_front', 'dependency_ids', 'allow_dependency_failures')
+    local ttl = tonumber(fields[1] or '')
+    local is_readable, others = pcall(cjson.decode, fields[3] or '')
+    local waits = false
+    if not is_readable or type(others) ~= 'table' then others = {} end
+    for _, other in ipairs(others) do
+        -- One that is gone is over, as for RQ.
+        local status = redis.pcall('HGET', JOB .. tostring(other), 'status')
+        if type(status) == 'string' and status ~= 'finished'
+            and not (status == 'failed' and fields[4] == '1') then waits = true end
+    end
+    if waits then
+        redis.call('HSET', job, 'status', 'deferred')
+        redis.call('ZADD', P .. ':deferred:' .. queue, at, job_id)
+        for _, other in ipairs(others) do
+            redis.call('SADD', JOB .. tostring(other) .. ':dependents', job_id)
+            redis.call('SADD', dependencies, tostring(other))
+        end
+    end
+    if ttl and ttl > 0 then
+        redis.call('EXPIRE', job, ttl)
+        redis.call('EXPIRE', dependencies, ttl)
+    end
+    return waits, fields[2] == '1'
+end
