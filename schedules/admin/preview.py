@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from schedules.admin.list_columns import when_words
 from schedules.forms import WHEN, WhenForm, when_of
 from schedules.models import Schedule
 from schedules.timing import Caution, Trigger, upcoming, warnings
+from schedules.translating import translated
 from schedules.validators import trigger_errors
 
 SLOTS: Final = 10
@@ -87,7 +88,7 @@ def preview_of(schedule: Schedule, *, stored: Schedule | None = None, now: datet
         return Preview(problems=tuple(dict.fromkeys(texts)), zone=schedule.timezone)
     idle = schedule.not_scheduled_because
     if idle:
-        return Preview(words=_("Not scheduled"), notes=(idle,), zone=schedule.timezone)
+        return Preview(words=_("Not scheduled"), notes=(translated(idle),), zone=schedule.timezone)
     trigger = schedule.trigger()
     slots = _slots(schedule, trigger, now)
     zone = moments.zone_named(schedule.timezone)
@@ -106,7 +107,7 @@ def preview_of(schedule: Schedule, *, stored: Schedule | None = None, now: datet
             for slot in slots
         ),
         slots=tuple(slots),
-        cautions=tuple(warnings(trigger, now)),
+        cautions=tuple(replace(caution, text=translated(caution.text)) for caution in warnings(trigger, now)),
         notes=tuple(_notes(schedule, now)),
         moves=_moves(stored, slots, zone=zone, now=now),
     )
