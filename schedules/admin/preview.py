@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from schedules.admin import moments
 from schedules.admin.list_columns import when_words
@@ -157,7 +158,7 @@ def _moves(stored: Schedule | None, slots: list[datetime], *, zone: Any, now: da
         before = []
     if before == slots[:1]:
         return ""
-    none = _("none")
+    none = pgettext("a run", "none")
     return _("Next run moves: %(old)s → %(new)s") % {
         "old": moments.short(before[0], zone=zone, now=now) if before else none,
         "new": moments.short(slots[0], zone=zone, now=now) if slots else none,
