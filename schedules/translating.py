@@ -36,4 +36,6 @@ def _value(value: Any) -> Any:
         return translated(value)
     if isinstance(value, Grouped):
         return number_format(int(value), use_l10n=True, force_grouping=True)
+    if isinstance(value, float):
+        return number_format(str(value))
     return value

@@ -274,8 +274,8 @@ class TestMessagesToPeople:
         translation.deactivate()
         send_mail(self.notice())
         (message,) = mail.outbox
-        assert message.subject.endswith("kein Worker hört auf die Warteschlange low")
-        assert "warten 3 Läufe, und kein Worker hört auf sie" in str(message.body)
+        assert message.subject.endswith("kein Worker bedient die Warteschlange low")
+        assert "warten 3 Läufe, und kein Worker bedient sie" in str(message.body)
 
     def test_one_in_english_sends_english_mail(self) -> None:
         send_mail(self.notice())

@@ -1,7 +1,7 @@
 """Translations: find the messages in the sources, keep each language's `.po` equal to them, compile it.
 
     python -m tests.support.messages         every language that there is
-    python -m tests.support.messages fr      begins one more
+    python -m tests.support.messages fr      begins one more, as `make messages NEW=fr` does
 
 Needs no tools of the system. It finds what Django's `makemessages` finds: `_`, `gettext` and their relatives in
 Python, of Django and of `schedules.texts` alike, and the tags of templates.
