@@ -12,7 +12,7 @@ import redis as redis_py
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from schedules.admin.figures import forget_figures
 from schedules.models import Run, RunStatus, Schedule
@@ -41,10 +41,12 @@ def english_in() -> EnglishIn:
 
 
 @pytest.fixture(autouse=True)
-def _measured_anew() -> Iterator[None]:
+def _as_before() -> Iterator[None]:
+    """What a test client asks for stays the language of this thread, and figures are kept for a minute."""
     forget_figures()
     yield
     forget_figures()
+    translation.deactivate()
 
 
 @pytest.fixture
