@@ -1,7 +1,7 @@
 # `make help` lists everything. Paths are relative, so that a folder with a space in its name works.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check fix chaos bench screenshots venv venv-dev clean
+.PHONY: help run test check fix messages chaos bench screenshots venv venv-dev clean
 
 # PY=/path/to/python uses that Python as it is and installs nothing.
 ifdef PY
@@ -43,6 +43,9 @@ check: venv-dev ## Format, lint, types, floors, migrations, security
 fix: venv-dev ## Format, and mend what the linter can mend
 	"$(PY)" -m ruff format .
 	"$(PY)" -m ruff check --fix .
+
+messages: venv-dev ## Bring each language's texts up to the sources and compile them (NEW=fr begins one)
+	@"$(PY)" -m tests.support.messages $(NEW)
 
 chaos: venv-dev ## The long form of the chaos tests: kills, hangs, flushes, cuts; counts what was lost (CYCLES=...)
 	@test -d tests/chaos || { echo "There is no tests/chaos here."; exit 1; }

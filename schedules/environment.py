@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final
 
+from schedules.texts import gettext as _
+
 PREFIX: Final = "SCHEDULE_"
 SUFFIX: Final = "_INTERVAL"
 
@@ -30,8 +32,11 @@ class IntervalOverrideError(ValueError):
     def __init__(self, variable: str, value: str) -> None:
         shown = value if len(value) <= 40 else f"{value[:40]}…"
         super().__init__(
-            f"The environment variable {variable} is {shown!r}; it must be a whole number of seconds, "
-            f"zero or less to switch the schedule off (for example {variable}=60)."
+            _(
+                "The environment variable %(variable)s is %(value)s; it must be a whole number of seconds, "
+                "zero or less to switch the schedule off (for example %(variable)s=60)."
+            )
+            % {"variable": variable, "value": repr(shown)}
         )
         self.variable = variable
         self.value = value

@@ -13,6 +13,7 @@ from schedules.http.errors import HttpJobError, InvalidRequestError, PermanentHt
 from schedules.http.request import HttpRequest, validate_request
 from schedules.http.send import HttpResult, send
 from schedules.http.texts import one_line
+from schedules.texts import gettext as _
 
 __all__ = ["job_request"]  # what may be scheduled of this module
 
@@ -87,7 +88,9 @@ def validate_arguments(*, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Htt
         given = _SIGNATURE.bind(*args, **kwargs)
     except TypeError as error:
         names = ", ".join(_SIGNATURE.parameters)
-        raise InvalidRequestError(f"job_request: {error}; its arguments are {names}.") from None
+        raise InvalidRequestError(
+            _("job_request: %(error)s; its arguments are %(names)s.") % {"error": error, "names": names}
+        ) from None
     return validate_request(**given.arguments)
 
 

@@ -18,6 +18,7 @@ from schedules.models import Run, RunStatus, Schedule
 from schedules.models.choices import FAILED_STATUSES
 from schedules.targets import registered_targets
 from schedules.timing import TimingError, describe, slots_between
+from schedules.translating import translated
 
 BACK: Final = timedelta(hours=6)
 AHEAD: Final = timedelta(hours=18)
@@ -192,7 +193,7 @@ def planned(schedule: Schedule, *, since: datetime, until: datetime, limit: int)
 
 def _words(schedule: Schedule) -> str:
     try:
-        return describe(schedule.trigger())
+        return translated(describe(schedule.trigger()))
     except (ValueError, TimingError):
         return ""
 

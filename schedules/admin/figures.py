@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from schedules.health.words import decimal
 from schedules.models import Run, RunStatus
 from schedules.models.choices import FAILED_STATUSES
 from schedules.models.statistics import MEDIAN, TAIL, percentile
@@ -42,14 +43,10 @@ class Figures:
     bad: list[int] = field(default_factory=lambda: [0] * BARS)
 
     @property
-    def success(self) -> str:
-        """Share of what ended well, in percent."""
+    def share(self) -> float | None:
+        """Share of what ended well, in percent; None: nothing ended."""
         ended = self.succeeded + self.failed
-        if not ended:
-            return ""
-        share = self.succeeded / ended * 100
-        # 99.97 % is not 100 %.
-        return _("%(share)s %%") % {"share": "100" if share == 100 else f"{int(share * 10) / 10:.1f}"}
+        return self.succeeded / ended * 100 if ended else None
 
     @property
     def chart(self) -> list[dict[str, float]]:
@@ -92,7 +89,15 @@ def figures_of(window: str, now: datetime) -> dict[str, Any]:
     if not kept or now >= until or until - now > KEPT:
         kept = _measured(window, now)
         _kept[window] = (now + KEPT, kept)
-    return kept
+    # What is kept is shown to people of several languages.
+    return {**kept, "rows": [{**row, "success": percent(row["share"])} for row in kept["rows"]]}
+
+
+def percent(share: float | None) -> str:
+    """Return a share in percent as text, rounded down: 99.97 % is not 100 %."""
+    if share is None:
+        return ""
+    return _("%(share)s %%") % {"share": "100" if share == 100 else decimal(int(share * 10) / 10)}
 
 
 def _measured(window: str, now: datetime) -> dict[str, Any]:
@@ -130,7 +135,7 @@ def _measured(window: str, now: datetime) -> dict[str, Any]:
                 "schedule_id": one.schedule_id,
                 "name": one.name,
                 "runs": one.succeeded + one.failed,
-                "success": one.success,
+                "share": one.share,
                 "failed": one.failed,
                 "chart": one.chart,
                 **one.measured(),

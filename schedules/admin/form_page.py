@@ -24,6 +24,7 @@ from schedules.forms.http_request import RequestForm, request_of
 from schedules.http import HttpJobError, send_request
 from schedules.http.answers import SuccessCodes
 from schedules.models import MisfirePolicy, OverlapPolicy, Schedule
+from schedules.translating import translated
 
 PREFIX: Final = "admin:schedules_schedule_"
 LONGEST_TEST: Final = 10
@@ -185,7 +186,7 @@ def test_view(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
             try:
                 answer = send_request(**sent)
             except HttpJobError as error:
-                problems = [str(error)]
+                problems = [translated(error)]
     else:
         problems = [str(text) for errors in form.errors.values() for text in errors]
     part = request.headers.get("X-Requested-With") == "fetch"

@@ -20,6 +20,7 @@ from schedules.admin.last_runs import LastRun, strip
 from schedules.models import Kind, RunStatus, Schedule
 from schedules.targets import TargetError, resolve
 from schedules.timing import CronTrigger, IntervalTrigger, TimingError, describe, next_slot
+from schedules.translating import translated
 
 LONGEST_LINE: Final = 90
 """Characters of an error in a cell."""
@@ -105,7 +106,7 @@ def _words(schedule: Schedule) -> str:
     try:
         if schedule.kind == Kind.CRON:
             bare = CronTrigger(expression=schedule.cron or "", timezone=schedule.timezone)
-            return describe(bare).removesuffix(f", {schedule.timezone}")
+            return translated(describe(bare, with_zone=False))
         if schedule.kind == Kind.ONCE:
             if schedule.run_at is None:
                 return "–"
@@ -114,9 +115,9 @@ def _words(schedule: Schedule) -> str:
         every = schedule.interval_in_force
         if every is None or every <= 0:
             return _("Not scheduled")
-        return describe(IntervalTrigger(every=every, anchor=schedule.created_at))
+        return translated(describe(IntervalTrigger(every=every, anchor=schedule.created_at)))
     except ValueError as error:  # a row that a hand wrote past the validation still has its line
-        return str(error)
+        return translated(error)
 
 
 def next_run(schedule: Schedule, *, now: datetime) -> SafeString:
@@ -128,7 +129,9 @@ def next_run(schedule: Schedule, *, now: datetime) -> SafeString:
         return _paused(schedule, now=now)
     problem = schedule.not_scheduled_because
     if problem:
-        return format_html('{}<span class="sch-sub">{}</span>', pill("disabled", _("Not scheduled")), problem)
+        return format_html(
+            '{}<span class="sch-sub">{}</span>', pill("disabled", _("Not scheduled")), translated(problem)
+        )
     planned = schedule.next_run_at
     if planned is None or planned <= schedule.updated_at:
         # The keeper has not noted it yet. What it will note comes from the same function.
@@ -214,7 +217,9 @@ def function_problem(path: str) -> SafeString | str:
         resolve(path)
     except TargetError as error:
         return format_html(
-            '<span class="sch-sub sch-error" title="{}">{}</span>', str(error), _("function not available")
+            '<span class="sch-sub sch-error" title="{}">{}</span>',
+            translated(error),
+            _("function not available"),
         )
     return ""
 

@@ -9,7 +9,9 @@ from zoneinfo import ZoneInfo
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext, ngettext, pgettext
+
+from schedules.health.words import decimal
 
 NEAR: Final = timedelta(days=6)
 """Within so long a weekday says enough; beyond it the date is needed."""
@@ -30,17 +32,19 @@ def zone_named(name: str) -> tzinfo:
 def short(moment: datetime, *, zone: tzinfo, now: datetime) -> str:
     """Return "Mon 08:00 CET" for a moment that is near, and "3 Feb 2027 08:00 CET" for one that is not."""
     local = moment.astimezone(zone)
-    pattern = "D H:i" if abs(moment - now) < NEAR else "j M Y H:i"
-    if local.second:
-        pattern += ":s"
-    return f"{format_date(local, pattern)} {zone_letters(local)}"
+    day = "D" if abs(moment - now) < NEAR else pgettext("date format", "j M Y")
+    return f"{format_date(local, day)} {_time_of_day(local)} {zone_letters(local)}"
 
 
 def full(moment: datetime, *, zone: tzinfo) -> str:
     """Return "Mon 23 Nov 2026 08:00 CET"."""
     local = moment.astimezone(zone)
-    pattern = "D j M Y H:i:s" if local.second else "D j M Y H:i"
-    return f"{format_date(local, pattern)} {zone_letters(local)}"
+    day = format_date(local, pgettext("date format", "D j M Y"))
+    return f"{day} {_time_of_day(local)} {zone_letters(local)}"
+
+
+def _time_of_day(local: datetime) -> str:
+    return f"{local:%H:%M:%S}" if local.second else f"{local:%H:%M}"
 
 
 def zone_letters(local: datetime) -> str:
@@ -70,7 +74,7 @@ def lasting(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 10:
-        return gettext("%(seconds)s s") % {"seconds": f"{max(seconds, 0):.1f}"}
+        return gettext("%(seconds)s s") % {"seconds": decimal(max(seconds, 0))}
     if seconds < 2 * MINUTE:
         return gettext("%(seconds)s s") % {"seconds": f"{seconds:.0f}"}
     minutes, rest = divmod(round(seconds), MINUTE)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from schedules.admin import moments
 from schedules.admin.list_columns import when_words
 from schedules.forms import WHEN, WhenForm, when_of
 from schedules.models import Schedule
 from schedules.timing import Caution, Trigger, upcoming, warnings
+from schedules.translating import translated
 from schedules.validators import trigger_errors
 
 SLOTS: Final = 10
@@ -87,7 +89,7 @@ def preview_of(schedule: Schedule, *, stored: Schedule | None = None, now: datet
         return Preview(problems=tuple(dict.fromkeys(texts)), zone=schedule.timezone)
     idle = schedule.not_scheduled_because
     if idle:
-        return Preview(words=_("Not scheduled"), notes=(idle,), zone=schedule.timezone)
+        return Preview(words=_("Not scheduled"), notes=(translated(idle),), zone=schedule.timezone)
     trigger = schedule.trigger()
     slots = _slots(schedule, trigger, now)
     zone = moments.zone_named(schedule.timezone)
@@ -106,7 +108,7 @@ def preview_of(schedule: Schedule, *, stored: Schedule | None = None, now: datet
             for slot in slots
         ),
         slots=tuple(slots),
-        cautions=tuple(warnings(trigger, now)),
+        cautions=tuple(replace(caution, text=translated(caution.text)) for caution in warnings(trigger, now)),
         notes=tuple(_notes(schedule, now)),
         moves=_moves(stored, slots, zone=zone, now=now),
     )
@@ -156,7 +158,7 @@ def _moves(stored: Schedule | None, slots: list[datetime], *, zone: Any, now: da
         before = []
     if before == slots[:1]:
         return ""
-    none = _("none")
+    none = pgettext("a run", "none")
     return _("Next run moves: %(old)s → %(new)s") % {
         "old": moments.short(before[0], zone=zone, now=now) if before else none,
         "new": moments.short(slots[0], zone=zone, now=now) if slots else none,

@@ -13,11 +13,13 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
+from schedules import texts
 from schedules.keeper.starting import run_again, run_schedule
 from schedules.models import Run, RunStatus
 from schedules.services import ServiceError, once
 from schedules.services.stopping import stop_job
 from schedules.templatetags.schedules_health import health_of
+from schedules.translating import translated
 
 if TYPE_CHECKING:
     from schedules.admin.run import RunAdmin
@@ -69,9 +71,9 @@ def again_view(admin: RunAdmin, request: HttpRequest, object_id: str) -> HttpRes
         name = request.user.get_username()
         job = run_again(run, started_by=name) if run.payload else run_schedule(schedule, started_by=name)
     except ServiceError as error:
-        messages.error(request, str(error))
+        messages.error(request, translated(error))
         return _back(run)
-    admin.log_change(request, run, _("Ran it again as %(job)s.") % {"job": job.id})
+    admin.log_change(request, run, texts.gettext("Ran it again as %(job)s.") % {"job": job.id})
     place = reverse("admin:schedules_run_of_job", args=[job.id])
     text = _("“%(name)s” is queued.") % {"name": schedule.name}
     messages.success(request, format_html('{} <a href="{}">{}</a>', text, place, _("See the run")))
@@ -94,9 +96,9 @@ def stop_view(admin: RunAdmin, request: HttpRequest, object_id: str) -> HttpResp
     try:
         stop_job(run.job_id or "")
     except ServiceError as error:
-        messages.error(request, str(error))
+        messages.error(request, translated(error))
         return _back(run)
-    admin.log_change(request, run, _("Stopped it."))
+    admin.log_change(request, run, texts.gettext("Stopped it."))
     messages.success(request, _("The worker has been told to stop it."))
     return _back(run)
 

@@ -16,6 +16,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from schedules import texts
 from schedules.admin import schedule_actions
 from schedules.admin.change_list import QueueFilter, ScheduleChangeList, StateFilter, TagFilter
 from schedules.admin.changes import PAYLOAD_FIELDS, change_message, creation_message, values_of
@@ -25,6 +26,7 @@ from schedules.admin.waiting import SaysWhenRedisIsAway
 from schedules.forms import REQUEST_FIELDS, ScheduleForm
 from schedules.models import Kind, Schedule
 from schedules.targets import registered_targets
+from schedules.translating import translated
 
 TARGET_FIELDS = ("func", *PAYLOAD_FIELDS)
 FORM_ONLY = ("what", *REQUEST_FIELDS)
@@ -233,7 +235,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             self.message_user(
                 request,
                 gettext("“%(name)s” is saved and will not run. %(problem)s")
-                % {"name": obj.name, "problem": problem},
+                % {"name": obj.name, "problem": translated(problem)},
                 messages.WARNING,
             )
 
@@ -289,12 +291,14 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
 
     def _set_enabled(self, request: HttpRequest, chosen: QuerySet[Schedule], *, enabled: bool) -> None:
         changed = 0
+        # The log is English, whoever writes it.
+        logged = texts.gettext("Enabled.") if enabled else texts.gettext("Disabled.")
         for schedule in chosen.exclude(enabled=enabled):
             schedule.enabled = enabled
             schedule.version = F("version") + 1
             # Only these fields: a row that somebody edits meanwhile keeps the edit.
             schedule.save(update_fields=["enabled", "version", "updated_at"])
-            self.log_change(request, schedule, gettext("Enabled.") if enabled else gettext("Disabled."))
+            self.log_change(request, schedule, logged)
             changed += 1
         text = (
             ngettext("%(count)d schedule is enabled now.", "%(count)d schedules are enabled now.", changed)

@@ -19,6 +19,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from schedules import texts
 from schedules.admin import moments
 from schedules.admin.changes import creation_message
 from schedules.forms.actions import PauseForm
@@ -26,6 +27,7 @@ from schedules.models import Kind, Schedule
 from schedules.services import SchedulerService, ServiceError, once
 from schedules.spec import ScheduleSpec
 from schedules.timing import next_slot
+from schedules.translating import translated
 from schedules.validators import schedule_errors
 
 if TYPE_CHECKING:
@@ -59,12 +61,14 @@ def start(
             raise ServiceError(problems[0])
         job = SchedulerService.start(_spec_to_run(schedule), started_by=request.user.get_username())
     except (ServiceError, ValueError) as error:
-        messages.error(request, f"{schedule.name}: {error}")
+        messages.error(request, f"{schedule.name}: {translated(error)}")
         return None
-    text = (_("Run now, with other arguments, as %(job)s.") if changed else _("Run now, as %(job)s.")) % {
-        "job": job.id
-    }
-    admin.log_change(request, schedule, text)
+    text = (
+        texts.gettext("Run now, with other arguments, as %(job)s.")
+        if changed
+        else texts.gettext("Run now, as %(job)s.")
+    )
+    admin.log_change(request, schedule, text % {"job": job.id})
     return str(job.id)
 
 
@@ -95,8 +99,13 @@ def pause(admin: ScheduleAdmin, request: HttpRequest, schedules: Sequence[Schedu
             row = Schedule.objects.select_for_update().get(pk=schedule.pk)
             row.pause(at=now, until=until, reason=reason)
             row.save(update_fields=["paused_at", "paused_until", "pause_reason", "updated_at"])
-            when = "" if until is None else f" (until {until:%Y-%m-%d %H:%M} UTC)"
-            admin.log_change(request, row, f"Paused{when}: {reason or '–'}")
+            logged = (
+                texts.gettext("Paused: %(reason)s")
+                if until is None
+                else texts.gettext("Paused (until %(until)s UTC): %(reason)s")
+            )
+            values = {"reason": reason or "–", "until": f"{until or now:%Y-%m-%d %H:%M}"}
+            admin.log_change(request, row, logged % values)
     count = len(schedules)
     text = ngettext("%(count)d schedule is paused.", "%(count)d schedules are paused.", count) % {
         "count": count
@@ -117,7 +126,8 @@ def resume(admin: ScheduleAdmin, request: HttpRequest, schedules: Sequence[Sched
             old = row.pause_reason
             row.resume(at=now)
             row.save(update_fields=["paused_at", "paused_until", "pause_reason", "resumed_at", "updated_at"])
-            admin.log_change(request, row, f"Resumed (was paused: {old or '–'}).")
+            logged = texts.gettext("Resumed (was paused: %(reason)s).")
+            admin.log_change(request, row, logged % {"reason": old or "–"})
             resumed.append(row)
     if len(resumed) == 1:
         text = _("“%(name)s” is resumed. %(next)s") % {
@@ -138,7 +148,11 @@ def make_copy(admin: ScheduleAdmin, request: HttpRequest, schedule: Schedule) ->
     made.id, made.enabled = uuid.uuid4(), False
     number, base = 1, schedule.name[:180]
     while True:
-        made.name = _("%(name)s (copy)") % {"name": base} if number == 1 else f"{base} (copy {number})"
+        made.name = (
+            _("%(name)s (copy)") % {"name": base}
+            if number == 1
+            else _("%(name)s (copy %(number)d)") % {"name": base, "number": number}
+        )
         if not Schedule.objects.filter(name=made.name).exists():
             break
         number += 1
@@ -156,7 +170,7 @@ def is_again(request: HttpRequest) -> bool:
         if once.is_first(request.POST.get("token", "")):
             return False
     except ServiceError as error:
-        messages.error(request, str(error))
+        messages.error(request, translated(error))
         return True
     messages.info(request, _("This was asked for already; it runs once."))
     return True

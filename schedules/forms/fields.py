@@ -13,6 +13,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext_lazy as _
 
 from schedules.timing import TimingError, parse_interval
+from schedules.translating import translated
 
 LONGEST: Final = 255
 """Characters of one line that are read; what is longer is refused by its own rule."""
@@ -39,7 +40,7 @@ class IntervalField(forms.Field):
         try:
             return parse_interval(text)
         except TimingError as error:
-            raise ValidationError(str(error)) from None
+            raise ValidationError(translated(error)) from None
 
 
 class TagsField(forms.Field):

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from schedules.http import METHODS, HttpJobError, check_url, validate_request
 from schedules.job import job_request
+from schedules.translating import translated
 
 JOB_REQUEST: Final = "schedules.job.job_request"
 REQUEST_FIELDS: Final = (
@@ -205,7 +206,7 @@ def _ask(problems: dict[str, list[str]], field: str, check: Any) -> None:
     try:
         check()
     except HttpJobError as error:
-        problems.setdefault(field, []).append(str(error))
+        problems.setdefault(field, []).append(translated(error))
 
 
 def is_request(func: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

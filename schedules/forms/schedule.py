@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from schedules.conf import conf
 from schedules.forms.fields import IntervalField, MomentField, TagsField
@@ -62,7 +62,7 @@ class ScheduleForm(WhenMixin, RequestForm, ModelForm):
     """Whether it was sent to be looked at, and not to be saved."""
 
     what = forms.ChoiceField(
-        label=gettext_lazy("Runs"),
+        label=pgettext_lazy("what it runs", "Runs"),
         choices=((FUNCTION, gettext_lazy("A function")), (REQUEST, gettext_lazy("An HTTP request"))),
         widget=forms.RadioSelect,
         required=False,

@@ -23,6 +23,7 @@ from schedules.models import Kind, Run, Schedule
 from schedules.services import SchedulerUnavailableError
 from schedules.sync import Difference, Synchronizer
 from schedules.targets import TargetError, check_arguments, resolve
+from schedules.texts import text_of
 
 RESOLVED_SECONDS: Final = 30.0
 """How long a page believes what it found out about a function: a module that fails at import is slow."""
@@ -172,7 +173,7 @@ def _problem_of(path: str) -> str:
     try:
         resolve(path)
     except TargetError as error:
-        return str(error)
+        return text_of(error)
     return ""
 
 
@@ -185,7 +186,7 @@ def _broken_arguments(broken: Mapping[str, object]) -> dict[str, tuple[str, int]
         try:
             check_arguments(resolve(path).func, args or [], kwargs or {})
         except TargetError as error:
-            found[path] = (str(error), found.get(path, ("", 0))[1] + 1)
+            found[path] = (text_of(error), found.get(path, ("", 0))[1] + 1)
     return found
 
 

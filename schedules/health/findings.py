@@ -11,12 +11,13 @@ from typing import Final
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from schedules.engine.loop import HEARTBEAT_SECONDS
 from schedules.engine.presence import Presence
 from schedules.health.facts import Facts, switched_off
 from schedules.health.words import ago, long
+from schedules.translating import translated
 
 SILENT_SECONDS: Final = 3 * HEARTBEAT_SECONDS
 """After so long without a sign, a dispatcher counts as gone."""
@@ -179,7 +180,7 @@ def _broken(facts: Facts) -> Iterator[Finding]:
             "%(path)s cannot run: %(problem)s %(count)d schedule is affected.",
             "%(path)s cannot run: %(problem)s %(count)d schedules are affected.",
             count,
-        ) % {"path": path, "problem": problem, "count": count}
+        ) % {"path": path, "problem": translated(problem), "count": count}
         yield Finding(code="S105", level=Level.WARNING, text=text)
 
 
@@ -301,4 +302,5 @@ def _zone_data(facts: Facts) -> Iterator[Finding]:
 
 def _clock(moment: datetime) -> str:
     local = timezone.localtime(moment)
-    return f"{date_format(local, 'j M H:i')} {local.tzname()}"
+    day = date_format(local, pgettext("date format", "j M"))
+    return f"{day} {local:%H:%M} {local.tzname()}"

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from schedules.health.facts import Facts
 from schedules.health.findings import Finding, alive
-from schedules.health.words import ago, long
+from schedules.health.words import ago, decimal, long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ def _redis(facts: Facts) -> Part:
         return Part(name=_("Redis"), text=_("not reachable"), level="error")
     return Part(
         name=_("Redis"),
-        text=_("%(ms)s ms") % {"ms": f"{facts.redis.latency * 1000:.1f}"},
+        text=_("%(ms)s ms") % {"ms": decimal(facts.redis.latency * 1000)},
         level="ok",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -40,6 +41,11 @@ def ahead(length: timedelta) -> str:
     return _("in %(long)s") % {"long": long(length)}
 
 
+def decimal(value: float) -> str:
+    """Return a number with one digit after the point, or after the comma where that is how it is written."""
+    return number_format(f"{value:.1f}")
+
+
 def seconds_text(seconds: float | None) -> str:
     """Return a measured length as people read it; empty for None.
 
@@ -53,8 +59,7 @@ def seconds_text(seconds: float | None) -> str:
     if size < 0.9995:
         return sign + _("%(count)d ms") % {"count": int(size * 1000)}
     if size < 59.95:
-        text = f"{size:.1f}"
-        return sign + _("%(count)s s") % {"count": text}
+        return sign + _("%(count)s s") % {"count": decimal(size)}
     whole = round(size)
     if whole < 3600:
         return sign + _("%(minutes)d min %(seconds)d s") % {"minutes": whole // 60, "seconds": whole % 60}

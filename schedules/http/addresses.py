@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from schedules.http.allowed import Rule
 from schedules.http.errors import AddressRefusedError, UnreachableError
 from schedules.http.urls import Address, NormalUrl
+from schedules.texts import gettext as _
 
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 
@@ -25,43 +26,43 @@ MAX_ADDRESSES: Final = 32
 _KINDS_V4: Final = tuple(
     (ipaddress.IPv4Network(network), kind)
     for network, kind in (
-        ("169.254.0.0/16", "link-local, where clouds keep their metadata"),
-        ("168.63.129.16/32", "a cloud's metadata service"),
-        ("100.100.100.200/32", "a cloud's metadata service"),
-        ("192.0.0.192/32", "a cloud's metadata service"),
-        ("0.0.0.0/8", "unspecified"),
-        ("127.0.0.0/8", "loopback"),
-        ("10.0.0.0/8", "private"),
-        ("172.16.0.0/12", "private"),
-        ("192.168.0.0/16", "private"),
-        ("100.64.0.0/10", "private"),
-        ("198.18.0.0/15", "private"),
-        ("192.0.0.0/24", "reserved"),
-        ("192.0.2.0/24", "reserved"),
-        ("192.88.99.0/24", "reserved"),
-        ("198.51.100.0/24", "reserved"),
-        ("203.0.113.0/24", "reserved"),
-        ("224.0.0.0/4", "multicast"),
-        ("240.0.0.0/4", "reserved"),
+        ("169.254.0.0/16", _("link-local, where clouds keep their metadata")),
+        ("168.63.129.16/32", _("a cloud's metadata service")),
+        ("100.100.100.200/32", _("a cloud's metadata service")),
+        ("192.0.0.192/32", _("a cloud's metadata service")),
+        ("0.0.0.0/8", _("unspecified")),
+        ("127.0.0.0/8", _("loopback")),
+        ("10.0.0.0/8", _("private")),
+        ("172.16.0.0/12", _("private")),
+        ("192.168.0.0/16", _("private")),
+        ("100.64.0.0/10", _("private")),
+        ("198.18.0.0/15", _("private")),
+        ("192.0.0.0/24", _("reserved")),
+        ("192.0.2.0/24", _("reserved")),
+        ("192.88.99.0/24", _("reserved")),
+        ("198.51.100.0/24", _("reserved")),
+        ("203.0.113.0/24", _("reserved")),
+        ("224.0.0.0/4", _("multicast")),
+        ("240.0.0.0/4", _("reserved")),
     )
 )
 _KINDS_V6: Final = tuple(
     (ipaddress.IPv6Network(network), kind)
     for network, kind in (
-        ("fd00:ec2::/32", "a cloud's metadata service"),
-        ("fd20:ce::254/128", "a cloud's metadata service"),
-        ("::/128", "unspecified"),
-        ("::1/128", "loopback"),
-        ("fc00::/7", "private"),
-        ("fec0::/10", "private"),
-        ("fe80::/10", "link-local"),
-        ("ff00::/8", "multicast"),
-        ("2001::/23", "reserved"),
-        ("2001:db8::/32", "reserved"),
-        ("2002::/16", "reserved"),
-        ("3fff::/20", "reserved"),
-        ("5f00::/16", "reserved"),
-        ("100::/64", "reserved"),
+        ("fd00:ec2::/32", _("a cloud's metadata service")),
+        ("fd20:ce::254/128", _("a cloud's metadata service")),
+        ("::/128", _("unspecified")),
+        ("::1/128", _("loopback")),
+        ("fc00::/7", _("private")),
+        ("fec0::/10", _("private")),
+        ("fe80::/10", _("link-local")),
+        ("ff00::/8", _("multicast")),
+        ("2001::/23", _("reserved")),
+        ("2001:db8::/32", _("reserved")),
+        ("2002::/16", _("reserved")),
+        ("3fff::/20", _("reserved")),
+        ("5f00::/16", _("reserved")),
+        ("100::/64", _("reserved")),
     )
 )
 _GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
@@ -84,14 +85,14 @@ def kind_of(address: Address) -> str | None:
         for network4, kind in _KINDS_V4:
             if address in network4:
                 return kind
-        return None if address.is_global else "not public"
+        return None if address.is_global else _("not public")
     if address in _NAT64:
         # Networks without IPv4 reach it through this prefix (RFC 6052): what counts is the address inside.
         return kind_of(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     for network6, kind in _KINDS_V6:
         if address in network6:
             return kind
-    return None if address in _GLOBAL_V6 and address.is_global else "not public"
+    return None if address in _GLOBAL_V6 and address.is_global else _("not public")
 
 
 def check_address(address: Address, *, url: NormalUrl, rule: Rule) -> None:
@@ -106,9 +107,29 @@ def check_address(address: Address, *, url: NormalUrl, rule: Rule) -> None:
     kind = kind_of(address)
     if kind is None or (rule.literal and rule.address is None and kind in _INNER):
         return
-    wanted = f"list {url.origin}/ in SCHEDULES_HTTP_ALLOWED" if kind in _INNER else "list the address itself"
-    where = str(address) if url.address is not None else f"{url.host} leads to {address}, which"
-    raise AddressRefusedError(f"{where} is refused: the address is {kind}; to allow it, {wanted}.")
+    values = {"host": url.host, "address": address, "kind": kind, "origin": url.origin}
+    if url.address is not None:
+        text = (
+            _(
+                "%(address)s is refused: the address is %(kind)s; to allow it, list %(origin)s/ in "
+                "SCHEDULES_HTTP_ALLOWED."
+            )
+            if kind in _INNER
+            else _("%(address)s is refused: the address is %(kind)s; to allow it, list the address itself.")
+        )
+    else:
+        text = (
+            _(
+                "%(host)s leads to %(address)s, which is refused: the address is %(kind)s; to allow it, list "
+                "%(origin)s/ in SCHEDULES_HTTP_ALLOWED."
+            )
+            if kind in _INNER
+            else _(
+                "%(host)s leads to %(address)s, which is refused: the address is %(kind)s; to allow it, list "
+                "the address itself."
+            )
+        )
+    raise AddressRefusedError(text % values)
 
 
 def look_up(host: str, port: int) -> list[str]:
@@ -131,17 +152,21 @@ def checked_addresses(
         return (str(url.address),)
     found = _look_up_in_time(url, resolver, timeout)
     if not found:
-        raise UnreachableError(f"{url.host} has no address.")
+        raise UnreachableError(_("%(host)s has no address.") % {"host": url.host})
     if len(found) > MAX_ADDRESSES:
         raise AddressRefusedError(
-            f"{url.host} has {len(found)} addresses: at most {MAX_ADDRESSES} are allowed."
+            _("%(host)s has %(count)s addresses: at most %(most)s are allowed.")
+            % {"host": url.host, "count": len(found), "most": MAX_ADDRESSES}
         )
     checked: list[str] = []
     for text in found:
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
-            raise AddressRefusedError(f"{url.host} leads to {text!r}, which is not an address.") from None
+            raise AddressRefusedError(
+                _("%(host)s leads to %(text)s, which is not an address.")
+                % {"host": url.host, "text": repr(text)}
+            ) from None
         check_address(address, url=url, rule=rule)
         checked.append(str(plain(address)))
     return tuple(dict.fromkeys(checked))
@@ -163,8 +188,13 @@ def _look_up_in_time(url: NormalUrl, resolver: Resolver, timeout: float) -> Sequ
     thread.join(timeout)
     if failed:
         if isinstance(failed[0], OSError | UnicodeError):
-            raise UnreachableError(f"{url.host} cannot be looked up: {failed[0]}.") from None
+            raise UnreachableError(
+                _("%(host)s cannot be looked up: %(error)s.") % {"host": url.host, "error": failed[0]}
+            ) from None
         raise failed[0]
     if not found:
-        raise UnreachableError(f"{url.host} could not be looked up within {timeout:.1f} s.")
+        raise UnreachableError(
+            _("%(host)s could not be looked up within %(seconds)s s.")
+            % {"host": url.host, "seconds": f"{timeout:.1f}"}
+        )
     return found[0]

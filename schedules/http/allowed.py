@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from schedules.http.errors import InvalidRequestError, UrlRefusedError
 from schedules.http.urls import Address, NormalUrl, normalise
+from schedules.texts import gettext as _
 
 _WILDCARD = re.compile(
     r"(?P<scheme>https?)://\*(?P<suffix>\.[^/:?#*]+)?(?::(?P<port>[0-9]+))?(?P<path>/.*)?", re.I
@@ -64,11 +65,17 @@ def read_rule(text: str) -> Rule:
             url = normalise(f"{wildcard['scheme']}://{middle}{tail}{wildcard['path'] or '/'}")
     except UrlRefusedError as error:
         raise RuleError(
-            f"SCHEDULES_HTTP_ALLOWED: {text!r} is not a prefix such as https://api.example.com/v1/jobs/ "
-            f"or https://*. {error}"
+            _(
+                "SCHEDULES_HTTP_ALLOWED: %(text)s is not a prefix such as "
+                "https://api.example.com/v1/jobs/ or https://*. %(error)s"
+            )
+            % {"text": repr(text), "error": error}
         ) from None
     if "?" in text:
-        raise RuleError(f"SCHEDULES_HTTP_ALLOWED: {text!r} holds a query: a prefix ends with its path.")
+        raise RuleError(
+            _("SCHEDULES_HTTP_ALLOWED: %(text)s holds a query: a prefix ends with its path.")
+            % {"text": repr(text)}
+        )
     if wildcard is None:
         return Rule(
             text=text,
@@ -95,7 +102,8 @@ def find_rule(url: NormalUrl, allowed: Sequence[str]) -> Rule:
     for rule in sorted(rules, key=lambda rule: not rule.literal):
         if rule.matches(url):
             return rule
-    listed = ", ".join(allowed) or "none"
+    listed = ", ".join(allowed) or _("none")
     raise UrlRefusedError(
-        f"{url.shown} is not allowed: it lies under none of SCHEDULES_HTTP_ALLOWED ({listed})."
+        _("%(url)s is not allowed: it lies under none of SCHEDULES_HTTP_ALLOWED (%(rules)s).")
+        % {"url": url.shown, "rules": listed}
     )

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from schedules.http.errors import InvalidRequestError
+from schedules.texts import gettext as _
 
 RETRYABLE_4XX: Final = frozenset({408, 425, 429})
 MAX_RETRY_AFTER: Final = 86_400
@@ -32,7 +33,10 @@ class SuccessCodes:
         for code in codes:
             if not _CODE.fullmatch(code):
                 raise InvalidRequestError(
-                    f"{code!r} is not a success code: write statuses and classes such as 2xx or 200,204,3xx."
+                    _(
+                        "%(code)s is not a success code: write statuses and classes such as 2xx or 200,204,3xx."
+                    )
+                    % {"code": repr(code)}
                 )
         return cls(text=",".join(codes), codes=frozenset(codes))
 

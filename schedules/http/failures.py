@@ -10,6 +10,8 @@ from typing import Final
 import requests
 import urllib3.exceptions
 
+from schedules.texts import gettext as _
+
 NETWORK_ERRORS: Final = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -23,38 +25,40 @@ def reason_for(error: BaseException) -> str:
     chain = list(_chain(error))
     for cause in chain:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its TLS certificate was refused ({cause.verify_message or cause.reason})"
+            return _("its TLS certificate was refused (%(reason)s)") % {
+                "reason": cause.verify_message or cause.reason
+            }
         if isinstance(cause, urllib3.exceptions.SSLError) or type(cause).__name__ == "CertificateError":
             continue
         if isinstance(cause, ssl.SSLError):
-            return f"TLS failed ({cause.reason or 'unknown reason'})"
+            return _("TLS failed (%(reason)s)") % {"reason": cause.reason or _("unknown reason")}
     for cause in chain:
         if isinstance(cause, http.client.LineTooLong):
-            return "a header line of its answer is longer than 65536 bytes"
+            return _("a header line of its answer is longer than 65536 bytes")
         if isinstance(cause, http.client.HTTPException) and "headers" in str(cause):
-            return "its answer has more than 100 headers"
+            return _("its answer has more than 100 headers")
         if isinstance(cause, http.client.RemoteDisconnected):
-            return "it closed the connection without an answer"
+            return _("it closed the connection without an answer")
         if isinstance(cause, http.client.BadStatusLine):
-            return "it did not answer in HTTP"
+            return _("it did not answer in HTTP")
         if isinstance(cause, ConnectionRefusedError):
-            return "it refused the connection"
+            return _("it refused the connection")
         if isinstance(cause, ConnectionResetError):
-            return "it reset the connection"
+            return _("it reset the connection")
         if isinstance(cause, urllib3.exceptions.ProxyError):
-            return "the proxy failed"
+            return _("the proxy failed")
         if isinstance(cause, urllib3.exceptions.ConnectTimeoutError) and not isinstance(
             cause, urllib3.exceptions.NewConnectionError
         ):
-            return "no connection came about in time"
+            return _("no connection came about in time")
         if isinstance(cause, http.client.IncompleteRead):  # urllib3's are subclasses of it
-            return "its answer broke off or was not chunked correctly"
+            return _("its answer broke off or was not chunked correctly")
         if isinstance(cause, TimeoutError | requests.Timeout):
-            return "nothing came in time"
+            return _("nothing came in time")
     last = chain[-1]
     if isinstance(last, OSError) and last.strerror and not isinstance(last, requests.RequestException):
         return last.strerror[:1].lower() + last.strerror[1:]
-    return f"the exchange failed ({type(last).__name__})"
+    return _("the exchange failed (%(type)s)") % {"type": type(last).__name__}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from schedules.http.errors import InvalidRequestError, SecretError
+from schedules.texts import gettext as _
 
 VARIABLE_PREFIX: Final = "SCHEDULES_SECRET_"
 MASK: Final = "[secret]"
@@ -74,18 +75,25 @@ def check_references(headers: Mapping[str, str]) -> None:
         if reference is not None:
             if reference["user"] and (reference["scheme"] or "").lower() != "basic":
                 raise InvalidRequestError(
-                    f"Header {name}: only Basic takes a user name, as Basic user:secret:NAME."
+                    _("Header %(name)s: only Basic takes a user name, as Basic user:secret:NAME.")
+                    % {"name": name}
                 )
             continue
         if _MENTION.search(value):
             raise InvalidRequestError(
-                f"Header {name}: a secret is named as secret:NAME, Bearer secret:NAME, Basic secret:NAME "
-                "or Basic user:secret:NAME, with letters, digits and _ in the NAME."
+                _(
+                    "Header %(name)s: a secret is named as secret:NAME, Bearer secret:NAME, Basic "
+                    "secret:NAME or Basic user:secret:NAME, with letters, digits and _ in the NAME."
+                )
+                % {"name": name}
             )
         if name.lower() in _ALWAYS_SECRET:
             raise InvalidRequestError(
-                f"Header {name} would be stored readably: put its value into the environment variable "
-                f"{VARIABLE_PREFIX}NAME of the workers and write secret:NAME or Bearer secret:NAME here."
+                _(
+                    "Header %(name)s would be stored readably: put its value into the environment variable "
+                    "%(prefix)sNAME of the workers and write secret:NAME or Bearer secret:NAME here."
+                )
+                % {"name": name, "prefix": VARIABLE_PREFIX}
             )
 
 
@@ -114,8 +122,11 @@ def resolve(
             pair = f"{reference['user']}:{secret}" if reference["user"] else secret
             if ":" not in pair:
                 raise SecretError(
-                    f"{VARIABLE_PREFIX}{reference['name']} must hold user:password for Basic secret:"
-                    f"{reference['name']}, or write Basic user:secret:{reference['name']}."
+                    _(
+                        "%(prefix)s%(name)s must hold user:password for Basic secret:%(name)s, or write Basic "
+                        "user:secret:%(name)s."
+                    )
+                    % {"prefix": VARIABLE_PREFIX, "name": reference["name"]}
                 )
             sent = base64.b64encode(pair.encode()).decode()
             values += [pair, pair.partition(":")[2]]
@@ -135,8 +146,12 @@ def _read(name: str, *, header: str, environ: Mapping[str, str], allowed: re.Pat
     value = environ.get(variable, "").strip("\r\n")
     if not value:
         raise SecretError(
-            f"Header {header} names secret:{name}, but the worker's environment has no {variable}."
+            _("Header %(header)s names secret:%(name)s, but the worker's environment has no %(variable)s.")
+            % {"header": header, "name": name, "variable": variable}
         )
     if not allowed.fullmatch(value):
-        raise SecretError(f"{variable} holds a line break or another character that a header cannot carry.")
+        raise SecretError(
+            _("%(variable)s holds a line break or another character that a header cannot carry.")
+            % {"variable": variable}
+        )
     return value

@@ -15,6 +15,7 @@ from schedules.http.errors import InvalidRequestError
 from schedules.http.named_secrets import check_references
 from schedules.http.settings import http_allowed
 from schedules.http.urls import NormalUrl, normalise
+from schedules.texts import gettext as _
 
 METHODS: Final = ("POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")
 METHODS_WITH_BODY: Final = ("POST", "PUT", "PATCH", "DELETE")
@@ -99,7 +100,10 @@ def validate_request(
     method = _method(method)
     content, content_type = _body(json, body)
     if content is not None and method not in METHODS_WITH_BODY:
-        raise InvalidRequestError(f"{method} takes no body: {', '.join(METHODS_WITH_BODY)} do.")
+        raise InvalidRequestError(
+            _("%(method)s takes no body: %(methods)s do.")
+            % {"method": method, "methods": ", ".join(METHODS_WITH_BODY)}
+        )
     checked = _headers(headers)
     if content_type and "content-type" not in {name.lower() for name in checked}:
         checked["Content-Type"] = content_type
@@ -111,8 +115,10 @@ def validate_request(
         # A method that carries a body says that it is empty: some servers insist on a Content-Length (411).
         body=b"" if content is None and method in METHODS_WITH_BODY else content,
         success=SuccessCodes.read(success),
-        timeout=_number("timeout", timeout, lowest=0.1, highest=MAX_TIMEOUT, unit="seconds"),
-        max_response=int(_number("max_response", max_response, lowest=0, highest=MAX_RESPONSE, unit="bytes")),
+        timeout=_number("timeout", timeout, lowest=0.1, highest=MAX_TIMEOUT, unit=_("seconds")),
+        max_response=int(
+            _number("max_response", max_response, lowest=0, highest=MAX_RESPONSE, unit=_("bytes"))
+        ),
         follow_redirects=bool(follow_redirects),
     )
 
@@ -120,13 +126,16 @@ def validate_request(
 def _method(method: str) -> str:
     upper = method.upper() if isinstance(method, str) else ""
     if upper not in METHODS:
-        raise InvalidRequestError(f"{method!r} is not a method: {', '.join(METHODS)} are.")
+        raise InvalidRequestError(
+            _("%(method)s is not a method: %(methods)s are.")
+            % {"method": repr(method), "methods": ", ".join(METHODS)}
+        )
     return upper
 
 
 def _body(json: Any, body: str | bytes | None) -> tuple[bytes | None, str]:
     if json is not None and body is not None:
-        raise InvalidRequestError("Both json and body are given: a request has one body.")
+        raise InvalidRequestError(_("Both json and body are given: a request has one body."))
     content: bytes | None = None
     content_type = ""
     if json is not None:
@@ -134,21 +143,27 @@ def _body(json: Any, body: str | bytes | None) -> tuple[bytes | None, str]:
             text = jsonlib.dumps(json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
             content = text.encode("utf-8")
         except (TypeError, ValueError, RecursionError) as error:
-            raise InvalidRequestError(f"json cannot be written as JSON: {error}.") from None
+            raise InvalidRequestError(
+                _("json cannot be written as JSON: %(error)s.") % {"error": error}
+            ) from None
         content_type = "application/json"
     elif isinstance(body, str | bytes):
         try:
             content = body.encode("utf-8") if isinstance(body, str) else body
             content.decode("utf-8")
         except UnicodeError:
-            raise InvalidRequestError("body is not UTF-8 text: other bytes cannot be signed.") from None
+            raise InvalidRequestError(_("body is not UTF-8 text: other bytes cannot be signed.")) from None
         content_type = "text/plain; charset=utf-8"
     elif body is not None:
         raise InvalidRequestError(
-            f"body is of type {type(body).__name__}: text is expected; for data use json."
+            _("body is of type %(type)s: text is expected; for data use json.")
+            % {"type": type(body).__name__}
         )
     if content is not None and len(content) > MAX_BODY:
-        raise InvalidRequestError(f"The body has {len(content)} bytes: at most {MAX_BODY} are allowed.")
+        raise InvalidRequestError(
+            _("The body has %(count)s bytes: at most %(most)s are allowed.")
+            % {"count": len(content), "most": MAX_BODY}
+        )
     return content, content_type
 
 
@@ -156,29 +171,39 @@ def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     if headers is None:
         return {}
     if not isinstance(headers, Mapping):
-        raise InvalidRequestError('headers must be an object of names and texts, such as {"X-Team": "news"}.')
+        raise InvalidRequestError(
+            _('headers must be an object of names and texts, such as {"X-Team": "news"}.')
+        )
     if len(headers) > MAX_HEADERS:
-        raise InvalidRequestError(f"There are {len(headers)} headers: at most {MAX_HEADERS} are allowed.")
+        raise InvalidRequestError(
+            _("There are %(count)s headers: at most %(most)s are allowed.")
+            % {"count": len(headers), "most": MAX_HEADERS}
+        )
     seen: set[str] = set()
     for name, value in headers.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
             raise InvalidRequestError(
-                f"{name!r:.120} is not a header's name: letters, digits and hyphens are allowed."
+                _("%(name)s is not a header's name: letters, digits and hyphens are allowed.")
+                % {"name": f"{name!r:.120}"}
             )
         lower = name.lower()
         if lower in seen:
-            raise InvalidRequestError(f"Header {name} is given twice.")
+            raise InvalidRequestError(_("Header %(name)s is given twice.") % {"name": name})
         seen.add(lower)
         if lower in _OURS or lower.startswith("x-schedule-"):
-            raise InvalidRequestError(f"Header {name} is set by the scheduler itself: leave it out.")
+            raise InvalidRequestError(
+                _("Header %(name)s is set by the scheduler itself: leave it out.") % {"name": name}
+            )
         if lower in _CONNECTION:
             raise InvalidRequestError(
-                f"Header {name} belongs to the connection, not to the request: leave it out."
+                _("Header %(name)s belongs to the connection, not to the request: leave it out.")
+                % {"name": name}
             )
         if not isinstance(value, str) or not _VALUE.fullmatch(value) or len(value) > MAX_HEADER_VALUE:
             # Without the value: it may be a secret that was pasted here.
             raise InvalidRequestError(
-                f"Header {name}: its value must be one line of ASCII, at most {MAX_HEADER_VALUE} characters."
+                _("Header %(name)s: its value must be one line of ASCII, at most %(most)s characters.")
+                % {"name": name, "most": MAX_HEADER_VALUE}
             )
     checked = {name: value.strip(" ") for name, value in headers.items()}
     check_references(checked)
@@ -187,5 +212,8 @@ def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 def _number(name: str, value: float, *, lowest: float, highest: float, unit: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not lowest <= value <= highest:
-        raise InvalidRequestError(f"{name} is {value!r:.50}: {lowest} to {highest} {unit} are allowed.")
+        raise InvalidRequestError(
+            _("%(name)s is %(value)s: %(lowest)s to %(highest)s %(unit)s are allowed.")
+            % {"name": name, "value": f"{value!r:.50}", "lowest": lowest, "highest": highest, "unit": unit}
+        )
     return value

@@ -33,6 +33,7 @@ from schedules.http.signing import sign
 from schedules.http.texts import body_text, one_line, shown_headers
 from schedules.http.transport import open_response
 from schedules.http.urls import NormalUrl
+from schedules.texts import gettext as _
 
 USER_AGENT: Final = "schedules-job-request/1"
 MAX_REDIRECTS: Final = 5
@@ -139,7 +140,7 @@ def _exchange(
 ) -> HttpResult:
     started = time.monotonic()
     with Deadline(request.timeout) as deadline:
-        for _ in range(MAX_REDIRECTS + 1):
+        for _number in range(MAX_REDIRECTS + 1):
             response = _open(hop, caller=caller, deadline=deadline, resolver=resolver, clock=clock)
             with response:
                 location = response.headers.get("Location", "")
@@ -147,7 +148,9 @@ def _exchange(
                 if not followed:
                     return _read(response, request, hop, deadline, scrubber, started, clock)
             hop = _next_hop(hop, response.status_code, location, allowed=allowed, secret_names=secret_names)
-    raise PermanentHttpError(f"{request.url.shown} redirected more than {MAX_REDIRECTS} times.")
+    raise PermanentHttpError(
+        _("%(url)s redirected more than %(most)s times.") % {"url": request.url.shown, "most": MAX_REDIRECTS}
+    )
 
 
 def _open(
@@ -206,10 +209,14 @@ def _next_hop(
 ) -> _Hop:
     """Return where a redirect leads, after the same checks as for the first URL."""
     if not re.fullmatch(r"[\x21-\x7e]+", location):
-        raise UrlRefusedError(f"{hop.url.shown} redirects to a URL with characters that are not allowed.")
+        raise UrlRefusedError(
+            _("%(url)s redirects to a URL with characters that are not allowed.") % {"url": hop.url.shown}
+        )
     url, rule = check_url(urljoin(str(hop.url), location.partition("#")[0]), allowed=allowed)
     if hop.url.scheme == "https" and url.scheme == "http":
-        raise UrlRefusedError(f"{hop.url.shown} redirects from https to http, which is refused.")
+        raise UrlRefusedError(
+            _("%(url)s redirects from https to http, which is refused.") % {"url": hop.url.shown}
+        )
     headers = dict(hop.headers)
     if url.origin != hop.url.origin:
         headers = {name: value for name, value in headers.items() if name.lower() not in secret_names}
@@ -263,5 +270,10 @@ def _read(
 def _no_answer(hop: _Hop, error: BaseException, deadline: Deadline) -> Exception:
     where = f"{hop.method} {hop.url.shown}"
     if deadline.passed or isinstance(error, requests.ReadTimeout):
-        return DeadlineError(f"{where} got no complete answer within {deadline.seconds:g} s.")
-    return UnreachableError(f"{where} got no answer: {reason_for(error)}.")
+        return DeadlineError(
+            _("%(where)s got no complete answer within %(seconds)s s.")
+            % {"where": where, "seconds": f"{deadline.seconds:g}"}
+        )
+    return UnreachableError(
+        _("%(where)s got no answer: %(reason)s.") % {"where": where, "reason": reason_for(error)}
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from schedules.conf import ConfError, conf
 from schedules.http.errors import InvalidRequestError, SigningKeyError
+from schedules.texts import text_of
 
 
 def http_allowed() -> tuple[str, ...]:
@@ -11,7 +12,7 @@ def http_allowed() -> tuple[str, ...]:
     try:
         return conf.http_allowed
     except ConfError as error:
-        raise InvalidRequestError(str(error)) from None
+        raise InvalidRequestError(text_of(error)) from None
 
 
 def signing_keys() -> tuple[str, ...]:
@@ -27,7 +28,7 @@ def http_proxy() -> str:
     try:
         return conf.http_proxy
     except ConfError as error:
-        raise InvalidRequestError(str(error)) from None
+        raise InvalidRequestError(text_of(error)) from None
 
 
 def http_ca_bundle() -> str:
@@ -35,4 +36,4 @@ def http_ca_bundle() -> str:
     try:
         return conf.http_ca_bundle
     except ConfError as error:
-        raise InvalidRequestError(str(error)) from None
+        raise InvalidRequestError(text_of(error)) from None

@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_to_bytes
 import idna
 
 from schedules.http.errors import UrlRefusedError
+from schedules.texts import gettext as _
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -84,19 +85,25 @@ def normalise(url: str) -> NormalUrl:
     """
     if not isinstance(url, str) or not url:
         raise UrlRefusedError(
-            "The URL is empty: write an absolute one, such as https://api.example.com/v1/jobs/name."
+            _("The URL is empty: write an absolute one, such as https://api.example.com/v1/jobs/name.")
         )
     if len(url) > MAX_LENGTH:
-        raise UrlRefusedError(f"The URL is {len(url)} characters long: at most {MAX_LENGTH} are allowed.")
+        raise UrlRefusedError(
+            _("The URL is %(count)s characters long: at most %(most)s are allowed.")
+            % {"count": len(url), "most": MAX_LENGTH}
+        )
     _refuse_characters(url)
     parts = _PARTS.fullmatch(url)
     if parts is None:
         raise UrlRefusedError(
-            f"{_short(url)} is not an absolute URL: it must start with http:// or https://."
+            _("%(url)s is not an absolute URL: it must start with http:// or https://.")
+            % {"url": _short(url)}
         )
     scheme = parts["scheme"].lower()
     if scheme not in DEFAULT_PORTS:
-        raise UrlRefusedError(f"{_short(scheme)} is not allowed as a scheme: only http and https are.")
+        raise UrlRefusedError(
+            _("%(scheme)s is not allowed as a scheme: only http and https are.") % {"scheme": _short(scheme)}
+        )
     host, address, port = _authority(parts["authority"], scheme)
     return NormalUrl(
         scheme=scheme,
@@ -118,35 +125,37 @@ def _refuse_characters(url: str) -> None:
     for character in url:
         if character == "\\":
             raise UrlRefusedError(
-                "The URL holds a backslash, which some readers take for a slash: remove it."
+                _("The URL holds a backslash, which some readers take for a slash: remove it.")
             )
         if character == "#":
-            raise UrlRefusedError("The URL holds a fragment (#), which is never sent: remove it.")
+            raise UrlRefusedError(_("The URL holds a fragment (#), which is never sent: remove it."))
         if ord(character) <= 0x20 or unicodedata.category(character) in {"Cc", "Cs", "Zs", "Zl", "Zp"}:
             raise UrlRefusedError(
-                f"The URL holds white space or a control character (U+{ord(character):04X}): remove it."
+                _("The URL holds white space or a control character (U+%(code)s): remove it.")
+                % {"code": f"{ord(character):04X}"}
             )
 
 
 def _authority(authority: str, scheme: str) -> tuple[str, Address | None, int]:
     if "@" in authority:
         raise UrlRefusedError(
-            "The URL holds a user name or password before the host: use a header, Bearer secret:NAME."
+            _("The URL holds a user name or password before the host: use a header, Bearer secret:NAME.")
         )
     if "%" in authority:
-        raise UrlRefusedError("The URL holds an escape (%) in its host: write the host in plain letters.")
+        raise UrlRefusedError(_("The URL holds an escape (%) in its host: write the host in plain letters."))
     if authority.startswith("["):
         host, bracket, rest = authority[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
             raise UrlRefusedError(
-                f"{_short(authority)} is not a host: an IPv6 address is written as [::1]:8000."
+                _("%(authority)s is not a host: an IPv6 address is written as [::1]:8000.")
+                % {"authority": _short(authority)}
             )
         try:
             address: Address | None = ipaddress.IPv6Address(host)
         except ValueError:
-            raise UrlRefusedError(f"{_short(host)} is not an IPv6 address.") from None
+            raise UrlRefusedError(_("%(host)s is not an IPv6 address.") % {"host": _short(host)}) from None
         return str(address), address, _port(rest[1:], scheme)
-    host, _, port = authority.partition(":")
+    host, _colon, port = authority.partition(":")
     host = _name(host)
     return host, _ipv4(host), _port(port, scheme)
 
@@ -155,7 +164,9 @@ def _port(text: str, scheme: str) -> int:
     if not text:
         return DEFAULT_PORTS[scheme]
     if not _PORT.fullmatch(text) or int(text) > 65535:
-        raise UrlRefusedError(f"{_short(text)} is not a port: a number from 1 to 65535 is.")
+        raise UrlRefusedError(
+            _("%(port)s is not a port: a number from 1 to 65535 is.") % {"port": _short(text)}
+        )
     return int(text)
 
 
@@ -165,19 +176,24 @@ def _name(host: str) -> str:
         try:
             host = idna.encode(host, uts46=True, std3_rules=True).decode("ascii")
         except (idna.IDNAError, UnicodeError):
-            raise UrlRefusedError(f"{_short(host)} is not a host name that can be looked up.") from None
+            raise UrlRefusedError(
+                _("%(host)s is not a host name that can be looked up.") % {"host": _short(host)}
+            ) from None
     host = host.lower().removesuffix(".")
     labels = host.split(".")
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise UrlRefusedError(
-            f"{_short(host)} is not a host name: letters, digits, hyphens and dots are allowed."
+            _("%(host)s is not a host name: letters, digits, hyphens and dots are allowed.")
+            % {"host": _short(host)}
         )
     for label in labels:
         if label.startswith("xn--"):
             try:
                 idna.decode(label)
             except (idna.IDNAError, UnicodeError):
-                raise UrlRefusedError(f"{_short(label)} is not a valid international name.") from None
+                raise UrlRefusedError(
+                    _("%(label)s is not a valid international name.") % {"label": _short(label)}
+                ) from None
     return host
 
 
@@ -193,15 +209,16 @@ def _ipv4(host: str) -> ipaddress.IPv4Address | None:
         return ipaddress.IPv4Address(host)
     except ValueError:
         raise UrlRefusedError(
-            f"{_short(host)} is not a plain IPv4 address: write four decimal numbers, such as 192.0.2.1."
+            _("%(host)s is not a plain IPv4 address: write four decimal numbers, such as 192.0.2.1.")
+            % {"host": _short(host)}
         ) from None
 
 
 def _path(path: str) -> str:
-    _refuse_escapes(path, "path")
+    _refuse_escapes(path)
     if "//" in path:
         raise UrlRefusedError(
-            "The URL's path holds an empty segment (//), which some servers drop: remove it."
+            _("The URL's path holds an empty segment (//), which some servers drop: remove it.")
         )
     path = _ESCAPE.sub(_unreserved_or_upper, path)
     path = quote(path, safe=_PATH_SAFE)
@@ -209,7 +226,7 @@ def _path(path: str) -> str:
     segments = path.split("/")[1:] or [""]
     for number, segment in enumerate(segments):
         if segment.partition(";")[0] in {".", ".."} and ";" in segment:
-            raise UrlRefusedError("The URL's path holds a dot segment with a parameter (..;): remove it.")
+            raise UrlRefusedError(_("The URL's path holds a dot segment with a parameter (..;): remove it."))
         last = number == len(segments) - 1
         if segment == "..":
             del kept[-1:]
@@ -223,32 +240,33 @@ def _path(path: str) -> str:
 
 def _query(query: str) -> str:
     if _BROKEN_ESCAPE.search(query):
-        raise UrlRefusedError("The URL's query holds a % that is not followed by two hexadecimal digits.")
+        raise UrlRefusedError(_("The URL's query holds a % that is not followed by two hexadecimal digits."))
     return quote(query, safe=_QUERY_SAFE)
 
 
-def _refuse_escapes(path: str, part: str) -> None:
+def _refuse_escapes(path: str) -> None:
     if _BROKEN_ESCAPE.search(path):
-        raise UrlRefusedError(f"The URL's {part} holds a % that is not followed by two hexadecimal digits.")
+        raise UrlRefusedError(_("The URL's path holds a % that is not followed by two hexadecimal digits."))
     if _DOUBLE_ESCAPE.search(path):
         raise UrlRefusedError(
-            f"The URL's {part} holds a doubly escaped slash, dot or control character: remove it."
+            _("The URL's path holds a doubly escaped slash, dot or control character: remove it.")
         )
     try:
         decoded = unquote_to_bytes(path).decode("utf-8")
     except UnicodeDecodeError:
-        raise UrlRefusedError(f"The URL's {part} holds escapes that are not UTF-8.") from None
+        raise UrlRefusedError(_("The URL's path holds escapes that are not UTF-8.")) from None
     if decoded.count("/") != path.count("/") or "\\" in decoded:
         raise UrlRefusedError(
-            f"The URL's {part} holds an escaped slash or backslash: write it plainly or remove it."
+            _("The URL's path holds an escaped slash or backslash: write it plainly or remove it.")
         )
     for character in decoded:
         if unicodedata.category(character) == "Cc":
-            raise UrlRefusedError(f"The URL's {part} holds an escaped control character: remove it.")
+            raise UrlRefusedError(_("The URL's path holds an escaped control character: remove it."))
         if ord(character) > 127 and set(unicodedata.normalize("NFKC", character)) & set("/\\.%?#"):
             # Full-width slashes and dots become plain ones on servers that fold characters.
             raise UrlRefusedError(
-                f"The URL's {part} holds {character!r}, a look-alike of / or . : remove it."
+                _("The URL's path holds %(character)s, a look-alike of / or . : remove it.")
+                % {"character": repr(character)}
             )
 
 

@@ -19,6 +19,8 @@ from schedules.keeper.notes import Notes
 from schedules.keeper.rows import Row, moment_of
 from schedules.models import Alarm, RunStatus
 from schedules.models.choices import FAILED_STATUSES
+from schedules.texts import Text, ngettext
+from schedules.texts import gettext as _
 
 RANK: Final = {"": 0, Alarm.LATE: 1, Alarm.FAILED: 2, Alarm.MISSED: 3, Alarm.FAILING: 4}
 """A state gives way only to a worse one; only a success ends it."""
@@ -32,6 +34,7 @@ class Notice:
     """`failed`, `failing`, `missed`, `late`, `recovered`, `no_worker` or `worker_back`."""
     subject: str
     text: str
+    """Both English, to be translated where they are sent: a log and the ledger are English."""
     addresses: tuple[str, ...] = ()
     """Who gets it by mail; empty: nobody, or for a matter of no single schedule the project's admins."""
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -52,19 +55,23 @@ class Watch:
             before = notes.values["alarm"]
             if before:
                 notes.set(alarm="", alarm_at=None)
-                was = "had failed" if before == Alarm.FAILED else f"was {before}"
-                self._tell(notes, "recovered", f"It ran again, after it {was}.", row)
+                text = {
+                    Alarm.FAILED: _("It ran again, after it had failed."),
+                    Alarm.FAILING: _("It ran again, after it was failing."),
+                    Alarm.MISSED: _("It ran again, after it was missed."),
+                    Alarm.LATE: _("It ran again, after it was late."),
+                }.get(before, _("It ran again."))
+                self._tell(notes, "recovered", text, row)
             return False
         if status not in FAILED_STATUSES:
             return False
         failures = notes.values["failures_in_a_row"]
-        reason = row.values["reason"] or row.values["exception"] or "No reason is known."
+        reason = row.values["reason"] or row.values["exception"] or _("No reason is known.")
         threshold = max(1, notes.rules["failure_threshold"] or 1)
         if failures < threshold:
             if failures == 1:
-                self._first_failure(notes, row, at, f"It failed: {reason}")
+                self._first_failure(notes, row, at, _failure(1, reason, is_paused=False))
             return False
-        times = "" if failures == 1 else f" {failures} times in a row, the last time"
         paused = notes.rules["pause_on_failure"] and notes.values["paused_at"] is None
         if paused:
             notes.set(
@@ -76,8 +83,7 @@ class Watch:
             )
         if notes.values["alarm"] != Alarm.FAILING:
             notes.set(alarm=Alarm.FAILING, alarm_at=at)
-            switched_off = " The schedule is paused until somebody resumes it." if paused else ""
-            self._tell(notes, Alarm.FAILING, f"It failed{times}: {reason}{switched_off}", row)
+            self._tell(notes, Alarm.FAILING, _failure(failures, reason, is_paused=bool(paused)), row)
         return bool(paused)
 
     def _first_failure(self, notes: Notes, row: Row, at: datetime, text: str) -> None:
@@ -91,23 +97,28 @@ class Watch:
         if RANK[notes.values["alarm"]] >= RANK[Alarm.MISSED]:
             return
         notes.set(alarm=Alarm.MISSED, alarm_at=clock.now())
-        span = f"The slot of {moment_of(first):%Y-%m-%d %H:%M:%S} UTC was missed."
+        text = _("The slot of %(first)s UTC was missed. %(reason)s")
         if last > first:
-            span = (
-                f"The slots from {moment_of(first):%Y-%m-%d %H:%M:%S} to {moment_of(last):%Y-%m-%d %H:%M:%S} "
-                "UTC were missed."
-            )
-        self._tell(notes, Alarm.MISSED, f"{span} {row.values['reason']}", row)
+            text = _("The slots from %(first)s to %(last)s UTC were missed. %(reason)s")
+        values = {
+            "first": f"{moment_of(first):%Y-%m-%d %H:%M:%S}",
+            "last": f"{moment_of(last):%Y-%m-%d %H:%M:%S}",
+            "reason": row.values["reason"],
+        }
+        self._tell(notes, Alarm.MISSED, text % values, row)
 
     def slot_late(self, notes: Notes, row: Row, seconds: float) -> bool:
         """Look at a slot that is still waiting; return whether that is news."""
         if RANK[notes.values["alarm"]] >= RANK[Alarm.LATE]:
             return False
         notes.set(alarm=Alarm.LATE, alarm_at=clock.now())
-        text = (
-            f"The slot of {row.values['scheduled_for']:%Y-%m-%d %H:%M:%S} UTC has been waiting in queue "
-            f"{row.values['queue']!r} for {seconds:.0f} s and has not started."
-        )
+        text = _(
+            "The slot of %(slot)s UTC has been waiting in queue %(queue)s for %(seconds)s s and has not started."
+        ) % {
+            "slot": f"{row.values['scheduled_for']:%Y-%m-%d %H:%M:%S}",
+            "queue": repr(row.values["queue"]),
+            "seconds": f"{seconds:.0f}",
+        }
         self._tell(notes, Alarm.LATE, text, row)
         return True
 
@@ -116,7 +127,7 @@ class Watch:
         self._notices.append(
             Notice(
                 kind=str(kind),
-                subject=f"{notes.name} {_is(kind)}",
+                subject=_subject(kind) % {"name": notes.name},
                 text=text,
                 addresses=addresses_in(notes.rules["notify_email"]),
                 data={
@@ -135,11 +146,17 @@ class Watch:
 
 def queue_unattended(queue: str, waiting: int) -> Notice:
     """Return the message that nobody works on a queue for which runs wait."""
-    runs = "1 run waits" if waiting == 1 else f"{waiting} runs wait"
     return Notice(
         kind="no_worker",
-        subject=f"no worker listens on queue {queue}",
-        text=f"{runs} in queue {queue!r} and no worker listens on it. Start one: manage.py rqworker {queue}",
+        subject=_("no worker listens on queue %(queue)s") % {"queue": queue},
+        text=ngettext(
+            "%(count)d run waits in queue '%(queue)s' and no worker listens on it. "
+            "Start one: manage.py rqworker %(queue)s",
+            "%(count)d runs wait in queue '%(queue)s' and no worker listens on it. "
+            "Start one: manage.py rqworker %(queue)s",
+            waiting,
+        )
+        % {"count": waiting, "queue": queue},
         data={"queue": queue, "waiting": waiting},
     )
 
@@ -148,8 +165,8 @@ def queue_attended(queue: str) -> Notice:
     """Return the message that a queue has a worker again."""
     return Notice(
         kind="worker_back",
-        subject=f"queue {queue} has a worker again",
-        text=f"A worker listens on queue {queue!r} again.",
+        subject=_("queue %(queue)s has a worker again") % {"queue": queue},
+        text=_("A worker listens on queue '%(queue)s' again.") % {"queue": queue},
         data={"queue": queue},
     )
 
@@ -159,11 +176,29 @@ def addresses_in(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.replace("\n", ",").split(",") if part.strip())
 
 
-def _is(kind: str) -> str:
+def _failure(failures: int, reason: str, *, is_paused: bool) -> Text:
+    values = {"count": failures, "reason": reason}
+    if is_paused:
+        text = ngettext(
+            "It failed: %(reason)s The schedule is paused until somebody resumes it.",
+            "It failed %(count)d times in a row, the last time: %(reason)s "
+            "The schedule is paused until somebody resumes it.",
+            failures,
+        )
+    else:
+        text = ngettext(
+            "It failed: %(reason)s",
+            "It failed %(count)d times in a row, the last time: %(reason)s",
+            failures,
+        )
+    return text % values
+
+
+def _subject(kind: str) -> Text:
     return {
-        Alarm.FAILED: "has failed",
-        Alarm.FAILING: "is failing",
-        Alarm.MISSED: "missed slots",
-        Alarm.LATE: "is late",
-        "recovered": "has recovered",
+        Alarm.FAILED: _("%(name)s has failed"),
+        Alarm.FAILING: _("%(name)s is failing"),
+        Alarm.MISSED: _("%(name)s missed slots"),
+        Alarm.LATE: _("%(name)s is late"),
+        "recovered": _("%(name)s has recovered"),
     }[kind]

@@ -20,6 +20,7 @@ from django.core.mail import EmailMessage
 from schedules.conf import conf
 from schedules.http.signing import sign
 from schedules.keeper.alarms import Notice
+from schedules.translating import translated
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +117,12 @@ def send_mail(notice: Notice) -> None:
         addresses = [address for _, address in settings.ADMINS]
     if not addresses:
         return
-    subject = f"{settings.EMAIL_SUBJECT_PREFIX}{notice.subject}".replace("\n", " ").replace("\r", " ")
-    EmailMessage(subject=subject, body=notice.text + "\n", to=addresses).send()
+    subject = f"{settings.EMAIL_SUBJECT_PREFIX}{translated(notice.subject)}"
+    EmailMessage(
+        subject=subject.replace("\n", " ").replace("\r", " "),
+        body=translated(notice.text) + "\n",
+        to=addresses,
+    ).send()
 
 
 def send_webhook(notice: Notice) -> None:
@@ -130,7 +135,8 @@ def send_webhook(notice: Notice) -> None:
         return
     moment = datetime.now(UTC)
     message = {"type": f"schedule.{notice.kind}", "timestamp": moment.isoformat()}
-    data = {"subject": notice.subject, "text": notice.text, **notice.data}
+    texts = {"subject": translated(notice.subject), "text": translated(notice.text)}
+    data = {**texts, **notice.data}
     body = json.dumps({**message, "data": data}).encode()
     headers = {
         "content-type": "application/json",

@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone as clock
 from django.utils.translation import gettext_lazy as _
 
-from schedules import validators
+from schedules import texts, validators
 from schedules.environment import IntervalOverrideError, interval_override, variable_of
 from schedules.models.choices import Alarm, Kind, MisfirePolicy, OverlapPolicy, RunStatus
 from schedules.models.constraints import SCHEDULE_CONSTRAINTS
@@ -244,7 +244,7 @@ class Schedule(models.Model):
 
     @property
     def not_scheduled_because(self) -> str:
-        """Why this has no slots although it may be enabled, as a sentence; empty: it has.
+        """Why this has no slots although it may be enabled, as a sentence (a `Text`); empty: it has.
 
         A variable that cannot be read is no reason: what is unknown must not take a schedule away.
         """
@@ -253,16 +253,18 @@ class Schedule(models.Model):
         except IntervalOverrideError:
             return ""
         if override is not None and override <= 0:
-            return f"{variable_of(self.name)} is {override}: zero or less means not scheduled."
+            text = texts.gettext("%(variable)s is %(seconds)d: zero or less means not scheduled.")
+            return text % {"variable": variable_of(self.name), "seconds": override}
         if self.kind == Kind.INTERVAL and override is None:
             if self.interval is None:
-                return "The interval is empty."
+                return texts.gettext("The interval is empty.")
             if self.interval <= 0:
-                return f"The interval is {self.interval}: zero or less means not scheduled."
+                text = texts.gettext("The interval is %(seconds)d: zero or less means not scheduled.")
+                return text % {"seconds": self.interval}
         if self.kind == Kind.CRON and not self.cron:
-            return "The cron expression is empty."
+            return texts.gettext("The cron expression is empty.")
         if self.kind == Kind.ONCE and self.run_at is None:
-            return "The time to run at is empty."
+            return texts.gettext("The time to run at is empty.")
         return ""
 
     @property

@@ -17,6 +17,7 @@ from redis.sentinel import SentinelConnectionPool
 
 from schedules.engine import Scheduler
 from schedules.services.errors import SchedulerUnavailableError
+from schedules.texts import gettext as _
 
 CONNECT_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 5.0
@@ -71,7 +72,8 @@ def redis_errors_as_ours(client: Redis) -> Iterator[None]:
         yield
     except RedisError as error:
         raise SchedulerUnavailableError(
-            f"Redis is not reachable at {address_of(client)} ({error}). Start it, or correct REDIS_URL."
+            _("Redis is not reachable at %(address)s (%(error)s). Start it, or correct REDIS_URL.")
+            % {"address": address_of(client), "error": error}
         ) from error
 
 

@@ -24,6 +24,8 @@ from schedules.services.calls import Function
 from schedules.services.connection import redis_errors_as_ours, scheduler_for
 from schedules.services.errors import InvalidCallError, ServiceError, UnknownScheduleError
 from schedules.spec import Plan, ScheduleSpec
+from schedules.texts import gettext as _
+from schedules.texts import text_of
 from schedules.timing import CronTrigger, IntervalTrigger, TimingError, Trigger, check_cron
 
 logger = logging.getLogger(__name__)
@@ -169,7 +171,7 @@ class SchedulerService:
                     retry=calls.checked_retry(retry),
                 )
             except EngineError as error:
-                raise ServiceError(str(error)) from error
+                raise ServiceError(text_of(error)) from error
 
     @classmethod
     def cancel(cls, id: UUID | str) -> bool:
@@ -196,8 +198,11 @@ class SchedulerService:
             job = scheduler.run_now(schedule_id, started_by=started_by)
         if job is None:
             raise UnknownScheduleError(
-                f"No schedule {schedule_id} is registered, so there is nothing to run. "
-                "Is it enabled, and has sync_schedules run?"
+                _(
+                    "No schedule %(id)s is registered, so there is nothing to run. "
+                    "Is it enabled, and has sync_schedules run?"
+                )
+                % {"id": schedule_id}
             )
         return job
 
@@ -224,10 +229,11 @@ class SchedulerService:
             try:
                 job = scheduler.start(spec, trigger=trigger, started_by=started_by, like=like, follow=follow)
             except PayloadError as error:
-                raise InvalidCallError(str(error)) from error
+                raise InvalidCallError(text_of(error)) from error
         if job is None:
             raise InvalidCallError(
-                f"Job {like} cannot be repeated: Redis has dropped it, and its arguments were not kept."
+                _("Job %(job)s cannot be repeated: Redis has dropped it, and its arguments were not kept.")
+                % {"job": like}
             )
         return job
 
@@ -307,7 +313,7 @@ class SchedulerService:
             try:
                 outcome = scheduler.register([spec])[schedule_id]
             except EngineError as error:
-                raise ServiceError(str(error)) from error
+                raise ServiceError(text_of(error)) from error
             job = scheduler.template_job(schedule_id)
         logger.info(
             "Schedule %s (%s) is %s.",
@@ -327,5 +333,5 @@ class SchedulerService:
         try:
             payload(path, call_args, call_kwargs)
         except PayloadError as error:
-            raise InvalidCallError(str(error)) from error
+            raise InvalidCallError(text_of(error)) from error
         return path, call_args, call_kwargs

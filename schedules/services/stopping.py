@@ -7,6 +7,7 @@ from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
 from schedules.services.connection import redis_errors_as_ours, scheduler_for
 from schedules.services.errors import ServiceError
+from schedules.texts import gettext as _
 
 
 class NotRunningError(ServiceError):
@@ -25,4 +26,6 @@ def stop_job(job_id: str) -> None:
         try:
             send_stop_job_command(scheduler.connection, job_id)
         except (NoSuchJobError, InvalidJobOperation) as error:
-            raise NotRunningError(f"The job {job_id} is not running ({error}).") from error
+            raise NotRunningError(
+                _("The job %(job)s is not running (%(error)s).") % {"job": job_id, "error": error}
+            ) from error

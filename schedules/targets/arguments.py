@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schedules.targets.errors import ArgumentsError
+from schedules.texts import gettext as _
+from schedules.texts import text_of
 
 
 class _Written(str):
@@ -53,8 +55,12 @@ def check_arguments(func: Callable[..., Any], args: Sequence[Any], kwargs: Mappi
         text = str(error)
         in_args = "positional arguments" in text or ("missing" in text and "keyword-only" not in text)
         raise ArgumentsError(
-            f"{getattr(func, '__name__', func)} does not take these arguments: {text}. "
-            f"It takes {signature_text(func)}.",
+            _("%(function)s does not take these arguments: %(problem)s. It takes %(signature)s.")
+            % {
+                "function": getattr(func, "__name__", func),
+                "problem": text,
+                "signature": signature_text(func),
+            },
             where="args" if in_args else "kwargs",
         ) from None
     check = getattr(func, "check_arguments", None)
@@ -62,4 +68,4 @@ def check_arguments(func: Callable[..., Any], args: Sequence[Any], kwargs: Mappi
         try:
             check(*args, **kwargs)
         except ValueError as error:
-            raise ArgumentsError(str(error), where="args" if args else "kwargs") from error
+            raise ArgumentsError(text_of(error), where="args" if args else "kwargs") from error

@@ -19,6 +19,7 @@ from schedules.targets import rules
 from schedules.targets.arguments import signature_text
 from schedules.targets.errors import TargetError, TargetNotFoundError
 from schedules.targets.marks import Mark, mark_of, marked_paths
+from schedules.texts import gettext as _
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +53,12 @@ def resolve(path: str) -> Target:
     try:
         found = getattr(module, name)
     except AttributeError:
+        text = _("%(path)s does not exist: the module %(module)s has no %(name)s.")
+        names = rules.names_in(module)
+        if names:
+            text = _("%(path)s does not exist: the module %(module)s has no %(name)s. It has: %(names)s.")
         raise TargetNotFoundError(
-            f"{path} does not exist: the module {module_name} has no {name!r}.{rules.names_hint(module)}"
+            text % {"path": path, "module": module_name, "name": repr(name), "names": ", ".join(names)}
         ) from None
     rules.check_kind(path, found)
     rules.check_home(path, module, name, found)

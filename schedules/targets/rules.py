@@ -16,6 +16,8 @@ from django.apps import apps
 from schedules.conf import conf
 from schedules.targets.errors import TargetNotAllowedError, TargetNotFoundError
 from schedules.targets.marks import mark_of
+from schedules.texts import Text
+from schedules.texts import gettext as _
 
 JOB_MODULES: Final = ("jobs", "job")
 LONGEST_PATH: Final = 255
@@ -27,16 +29,21 @@ NOT_JOBS: Final = frozenset({"django_rq.jobs", "django_rq.job"})
 def split_path(path: object) -> tuple[str, str]:
     if not isinstance(path, str) or len(path) > LONGEST_PATH:
         raise TargetNotFoundError(
-            f"{_short(path)} is not a dotted path of at most {LONGEST_PATH} characters."
+            _("%(path)s is not a dotted path of at most %(most)s characters.")
+            % {"path": _short(path), "most": LONGEST_PATH}
         )
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise TargetNotFoundError(
-            f"{_short(path)} is not a dotted path; give module and function, as in shop.jobs.sync_orders."
+            _("%(path)s is not a dotted path; give module and function, as in shop.jobs.sync_orders.")
+            % {"path": _short(path)}
         )
     private = next((part for part in parts if part.startswith("_")), None)
     if private is not None:
-        raise TargetNotAllowedError(f"{path} cannot be scheduled: {private!r} is private. {_allowed_text()}")
+        raise TargetNotAllowedError(
+            _("%(path)s cannot be scheduled: %(name)s is private. %(allowed)s")
+            % {"path": path, "name": repr(private), "allowed": _allowed_text()}
+        )
     return ".".join(parts[:-1]), parts[-1]
 
 
@@ -46,12 +53,17 @@ def check_before_import(path: str, module_name: str) -> None:
         return
     if is_standard_library(module_name):
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: it belongs to Python itself. Write a function of your own that calls "
-            f"it. {_allowed_text()}"
+            _(
+                "%(path)s cannot be scheduled: it belongs to Python itself. Write a function of your own "
+                "that calls it. %(allowed)s"
+            )
+            % {"path": path, "allowed": _allowed_text()}
         )
     if is_under_prefix(path) or _mentions_mark(module_name):
         return
-    raise TargetNotAllowedError(f"{path} is not allowed as a target. {_allowed_text()}")
+    raise TargetNotAllowedError(
+        _("%(path)s is not allowed as a target. %(allowed)s") % {"path": path, "allowed": _allowed_text()}
+    )
 
 
 def import_module(path: str, module_name: str) -> ModuleType:
@@ -59,32 +71,38 @@ def import_module(path: str, module_name: str) -> ModuleType:
         return importlib.import_module(module_name)
     except Exception as error:
         raise TargetNotFoundError(
-            f"{path} cannot be imported: {module_name} raised {type(error).__name__}: {error}"
+            _("%(path)s cannot be imported: %(module)s raised %(type)s: %(error)s")
+            % {"path": path, "module": module_name, "type": type(error).__name__, "error": error}
         ) from error
     except SystemExit as error:
         # A script without the usual guard; it must not end the web server or the worker.
         raise TargetNotFoundError(
-            f"{path} cannot be imported: {module_name} is a script that exits."
+            _("%(path)s cannot be imported: %(module)s is a script that exits.")
+            % {"path": path, "module": module_name}
         ) from error
 
 
 def check_kind(path: str, found: object) -> None:
-    problem = ""
+    problem: str = ""
     if isinstance(found, type):
-        problem = "it is a class"
+        problem = _("it is a class")
     elif inspect.isbuiltin(found):
-        problem = "it is built into Python"
+        problem = _("it is built into Python")
     elif isinstance(found, ModuleType):
-        problem = "it is a module"
+        problem = _("it is a module")
     elif not isinstance(found, FunctionType):
-        problem = f"it is not a function but a {type(found).__name__}"
+        problem = _("it is not a function but a %(type)s") % {"type": type(found).__name__}
     elif found.__name__ == "<lambda>":
-        problem = "it is a lambda"
+        problem = _("it is a lambda")
     elif inspect.isgeneratorfunction(found) or inspect.isasyncgenfunction(found):
-        problem = "it is a generator, which a call would never run"
+        problem = _("it is a generator, which a call would never run")
     if problem:
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: {problem}. Give a function (def or async def) at the top of a module."
+            _(
+                "%(path)s cannot be scheduled: %(problem)s. Give a function (def or async def) at the "
+                "top of a module."
+            )
+            % {"path": path, "problem": problem}
         )
 
 
@@ -95,19 +113,27 @@ def check_home(path: str, module: ModuleType, name: str, found: FunctionType) ->
     home = found.__module__
     if is_standard_library(home) or not (is_job_module(home) or is_under_prefix(f"{home}.{found.__name__}")):
         if home == module.__name__:
-            raise TargetNotAllowedError(f"{path} is not marked @schedulable. {_allowed_text()}")
+            raise TargetNotAllowedError(
+                _("%(path)s is not marked @schedulable. %(allowed)s")
+                % {"path": path, "allowed": _allowed_text()}
+            )
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: it is defined in {home}, not here. {_allowed_text()}"
+            _("%(path)s cannot be scheduled: it is defined in %(home)s, not here. %(allowed)s")
+            % {"path": path, "home": home, "allowed": _allowed_text()}
         )
     if found.__name__.startswith("_"):
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: it is the private function {found.__name__!r}. (A decorator around "
-            "it should use functools.wraps.)"
+            _(
+                "%(path)s cannot be scheduled: it is the private function %(function)s. (A decorator "
+                "around it should use functools.wraps.)"
+            )
+            % {"path": path, "function": repr(found.__name__)}
         )
     public = getattr(module, "__all__", None)
     if public is not None and name not in public:
         raise TargetNotAllowedError(
-            f"{path} cannot be scheduled: {module.__name__}.__all__ does not list it."
+            _("%(path)s cannot be scheduled: %(module)s.__all__ does not list it.")
+            % {"path": path, "module": module.__name__}
         )
 
 
@@ -165,18 +191,22 @@ def find_spec(module_name: str) -> ModuleSpec | None:
     return spec
 
 
-def _allowed_text() -> str:
-    text = (
-        "Allowed are public functions defined in a module jobs.py or job.py of an installed app, and "
-        "functions marked @schedulable"
-    )
+def _allowed_text() -> Text:
     prefixes = conf.allowed_targets
-    return f"{text}, and what is under {', '.join(prefixes)}." if prefixes else f"{text}."
+    if prefixes:
+        return _(
+            "Allowed are public functions defined in a module jobs.py or job.py of an installed app, and "
+            "functions marked @schedulable, and what is under %(prefixes)s."
+        ) % {"prefixes": ", ".join(prefixes)}
+    return _(
+        "Allowed are public functions defined in a module jobs.py or job.py of an installed app, and "
+        "functions marked @schedulable."
+    )
 
 
-def names_hint(module: ModuleType) -> str:
-    """Name the functions that the path may have meant."""
-    names = []
+def names_in(module: ModuleType) -> list[str]:
+    """Name the functions that a path into this module may have meant, the first few."""
+    names: list[str] = []
     for name, value in sorted(vars(module).items()):
         if isinstance(value, FunctionType) and not name.startswith("_"):
             try:
@@ -185,7 +215,7 @@ def names_hint(module: ModuleType) -> str:
             except TargetNotAllowedError:
                 continue
             names.append(name)
-    return f" It has: {', '.join(names[:10])}." if names else ""
+    return names[:10]
 
 
 def _short(value: object) -> str:

@@ -13,7 +13,7 @@ from django.utils.dateformat import format as format_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from schedules.health import words
 from schedules.models import RunStatus, RunTrigger
@@ -65,9 +65,9 @@ def moment(value: datetime | None, zone: str = "") -> SafeString | str:
     if value is None:
         return ""
     local = value.astimezone(zone_named(zone))
-    year = " Y" if abs((timezone.now() - value).days) > 180 else ""
-    text = f"{format_date(local, f'D j M{year} H:i:s')} {zone_letters(local)}"
-    return _time(value, text)
+    is_far = abs((timezone.now() - value).days) > 180
+    day = pgettext("date format", "D j M Y") if is_far else pgettext("date format", "D j M")
+    return _time(value, f"{format_date(local, day)} {local:%H:%M:%S} {zone_letters(local)}")
 
 
 @register.filter

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from schedules.texts import Grouped, Text, listed
+from schedules.texts import gettext as _
+from schedules.timing.calendar_words import MONTHS, ordinal
 from schedules.timing.cron import CronTimes, cron_times
 from schedules.timing.fields import CronFields
 from schedules.timing.moments import DAY, LAST, from_unix, unix_floor
 from schedules.timing.slots import next_slot_unix
 from schedules.timing.triggers import CronTrigger, IntervalTrigger, Trigger
-from schedules.timing.wording import MONTHS, listed, ordinal
 from schedules.timing.zones import Change
 
 _YEAR: Final = 366 * DAY
@@ -21,7 +23,7 @@ _LONGEST_MONTHS = (0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 @dataclass(frozen=True, slots=True)
 class Caution:
-    """One thing to know: a stable `code`, a sentence, and the moment (UTC) that it is about, if any.
+    """One thing to know: a stable `code`, a sentence (a `Text`), and the moment (UTC) that it is about, if any.
 
     Codes: ``never_again``, ``too_frequent``, ``gap``, ``overlap``, ``short_months``, ``day_or``.
     """
@@ -38,7 +40,7 @@ def warnings(trigger: Trigger, after: datetime) -> list[Caution]:
     """
     now = unix_floor(after)
     if next_slot_unix(trigger, now) is None:
-        return [Caution("never_again", "This never fires again: no slot lies ahead.")]
+        return [Caution("never_again", _("This never fires again: no slot lies ahead."))]
     if isinstance(trigger, IntervalTrigger):
         if trigger.every >= 60:
             return []
@@ -57,13 +59,14 @@ def warnings(trigger: Trigger, after: datetime) -> list[Caution]:
             cautions.append(caution)
     cautions += _short_months(fields)
     if not fields.day_and and not times.walls.every_day:
-        text = "Day of month and day of week are both set: either one is enough, not both together."
+        text = _("Day of month and day of week are both set: either one is enough, not both together.")
         cautions.append(Caution("day_or", text))
     return cautions
 
 
 def _too_frequent(a_day: int) -> Caution:
-    return Caution("too_frequent", f"This fires more than once a minute: up to {a_day:,} runs a day.")
+    text = _("This fires more than once a minute: up to %(count)s runs a day.")
+    return Caution("too_frequent", text % {"count": Grouped(a_day)})
 
 
 def _gap(times: CronTimes, change: Change) -> Caution | None:
@@ -71,12 +74,16 @@ def _gap(times: CronTimes, change: Change) -> Caution | None:
     wall = times.walls.next(change.at + change.before)
     if wall is None or wall >= change.at + change.after:
         return None
-    skipped = f"{_clock(wall)} does not exist on {_date(wall)} in {times.zone.name}, when clocks go forward"
+    skipped = {"time": _clock(wall), "date": _date(wall), "zone": times.zone.name}
     if times.fields.fixed:
         at = change.at
+        text = _(
+            "%(time)s does not exist on %(date)s in %(zone)s, when clocks go forward: "
+            "it runs right after, at %(after)s (%(moment)s)."
+        )
         return Caution(
             "gap",
-            f"{skipped}: it runs right after, at {_clock(at + change.after)} ({_utc(at)}).",
+            text % {**skipped, "after": _clock(at + change.after), "moment": _utc(at)},
             from_unix(at),
         )
     if _keeps_pace(times.fields, change):
@@ -84,9 +91,11 @@ def _gap(times: CronTimes, change: Change) -> Caution | None:
     following = times.next(change.at - 1)
     if following is None:
         return None
-    return Caution(
-        "gap", f"{skipped}: nothing runs for it, the next run is at {_utc(following)}.", from_unix(following)
+    text = _(
+        "%(time)s does not exist on %(date)s in %(zone)s, when clocks go forward: "
+        "nothing runs for it, the next run is at %(moment)s."
     )
+    return Caution("gap", text % {**skipped, "moment": _utc(following)}, from_unix(following))
 
 
 def _overlap(times: CronTimes, change: Change) -> Caution | None:
@@ -95,16 +104,26 @@ def _overlap(times: CronTimes, change: Change) -> Caution | None:
     if wall is None or wall >= change.at + change.before:
         return None
     first, second = wall - change.before, wall - change.after
-    repeated = f"{_clock(wall)} comes twice on {_date(wall)} in {times.zone.name}, when clocks go back"
+    repeated = {
+        "time": _clock(wall),
+        "date": _date(wall),
+        "zone": times.zone.name,
+        "first": _utc(first),
+        "second": _utc(second),
+    }
     if times.fields.fixed:
-        return Caution(
-            "overlap", f"{repeated}: it runs once, the first time ({_utc(first)}).", from_unix(first)
+        text = _(
+            "%(time)s comes twice on %(date)s in %(zone)s, when clocks go back: "
+            "it runs once, the first time (%(first)s)."
         )
+        return Caution("overlap", text % repeated, from_unix(first))
     if _keeps_pace(times.fields, change):
         return None
-    return Caution(
-        "overlap", f"{repeated}: it runs both times ({_utc(first)} and {_utc(second)}).", from_unix(first)
+    text = _(
+        "%(time)s comes twice on %(date)s in %(zone)s, when clocks go back: "
+        "it runs both times (%(first)s and %(second)s)."
     )
+    return Caution("overlap", text % repeated, from_unix(first))
 
 
 def _keeps_pace(fields: CronFields, change: Change) -> bool:
@@ -125,12 +144,11 @@ def _short_months(fields: CronFields) -> Iterator[Caution]:
             continue
         without = [month for month in fields.months if _LONGEST_MONTHS[month] < day]
         if without:
-            names = listed([MONTHS[month] for month in without], "or")
-            yield Caution(
-                "short_months", f"The {ordinal(day)} does not exist in {names}: no run for it there."
-            )
+            text = _("The %(day)s does not exist in %(months)s: no run for it there.")
+            names = listed([MONTHS[month - 1] for month in without], joint="or")
+            yield Caution("short_months", text % {"day": ordinal(day), "months": names})
         elif day == 29 and 2 in fields.months:
-            yield Caution("short_months", "The 29th exists in February in leap years only.")
+            yield Caution("short_months", _("The 29th exists in February in leap years only."))
 
 
 def _clock(wall: int) -> str:
@@ -138,9 +156,10 @@ def _clock(wall: int) -> str:
     return text.removesuffix(":00")
 
 
-def _date(wall: int) -> str:
-    return f"{from_unix(wall):%Y-%m-%d}"
+def _date(wall: int) -> Text:
+    at = from_unix(wall)
+    return _("%(year)04d-%(month)02d-%(day)02d") % {"year": at.year, "month": at.month, "day": at.day}
 
 
-def _utc(unix: int) -> str:
-    return f"{from_unix(unix):%Y-%m-%d} {_clock(unix)} UTC"
+def _utc(unix: int) -> Text:
+    return _("%(date)s %(time)s UTC") % {"date": _date(unix), "time": _clock(unix)}

@@ -13,7 +13,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from schedules.timing.errors import TimingError, shown
-from schedules.timing.fields import CronFields, read_fields
+from schedules.timing.fields import CronFields, never_fires, read_fields
 from schedules.timing.moments import DAY, FIRST, LAST
 from schedules.timing.wall import WallTimes
 from schedules.timing.zones import Zone, zone
@@ -97,9 +97,7 @@ def cron_times(expression: str, timezone: str) -> CronTimes:
     """
     times = CronTimes(read_fields(expression), zone(timezone))
     if not times.walls.can_fire():
-        raise TimingError(
-            f"The cron expression {shown(expression)} can never fire: no month has the days that it asks for."
-        )
+        raise TimingError(never_fires(expression))
     return times
 
 

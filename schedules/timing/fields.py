@@ -15,6 +15,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 from cronsim import CronSim, CronSimError
 
+from schedules.texts import Text, ngettext
+from schedules.texts import gettext as _
 from schedules.timing.errors import TimingError, shown
 
 LONGEST_EXPRESSION: Final = 1_000
@@ -55,27 +57,32 @@ class CronFields:
 
 
 class _Field(NamedTuple):
-    name: str
+    name: Text
     low: int
     high: int
     names: tuple[str, ...] = ()
 
     @property
-    def allowed(self) -> str:
+    def allowed(self) -> Text:
+        numbers = {"low": self.low, "high": self.high}
         if self.names:
-            return f"between {self.low} and {self.high} or a name from {self.names[0]} to {self.names[-1]}"
-        return f"between {self.low} and {self.high}"
+            return _("between %(low)d and %(high)d or a name from %(first)s to %(last)s") % {
+                **numbers,
+                "first": self.names[0],
+                "last": self.names[-1],
+            }
+        return _("between %(low)d and %(high)d") % numbers
 
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _FIELDS = (
-    _Field("second", 0, 59),
-    _Field("minute", 0, 59),
-    _Field("hour", 0, 23),
-    _Field("day of month", 1, 31),
-    _Field("month", 1, 12, _MONTHS),
-    _Field("day of week", 0, 7, _WEEKDAYS),
+    _Field(_("second"), 0, 59),
+    _Field(_("minute"), 0, 59),
+    _Field(_("hour"), 0, 23),
+    _Field(_("day of month"), 1, 31),
+    _Field(_("month"), 1, 12, _MONTHS),
+    _Field(_("day of week"), 0, 7, _WEEKDAYS),
 )
 
 
@@ -87,31 +94,42 @@ def read_fields(expression: str) -> CronFields:
     """
     if len(expression) > LONGEST_EXPRESSION:
         raise TimingError(
-            f"The cron expression has {len(expression)} characters; at most {LONGEST_EXPRESSION} are allowed."
+            _("The cron expression has %(count)d characters; at most %(most)d are allowed.")
+            % {"count": len(expression), "most": LONGEST_EXPRESSION}
         )
     text = expression.strip()
     if not text:
-        raise TimingError("The cron expression is empty: give five fields such as 30 7 * * 1-5.")
+        raise TimingError(_("The cron expression is empty: give five fields such as 30 7 * * 1-5."))
     if text.startswith("@"):
         if text.lower() not in ALIASES:
-            raise TimingError(f"{shown(text)} is not one of {', '.join(sorted(ALIASES))}.")
+            raise TimingError(
+                _("%(value)s is not one of %(names)s.")
+                % {"value": shown(text), "names": ", ".join(sorted(ALIASES))}
+            )
         text = ALIASES[text.lower()]
     if not _CHARACTERS.fullmatch(text):
         wrong = next(character for character in text if not _CHARACTERS.fullmatch(character))
         raise TimingError(
-            f"The cron expression holds {shown(wrong)}: allowed are digits, names and * / , - #."
+            _("The cron expression holds %(character)s: allowed are digits, names and * / , - #.")
+            % {"character": shown(wrong)}
         )
     parts = text.upper().split()
     if len(parts) not in (5, 6):
         raise TimingError(
-            f"The cron expression has {len(parts)} field{'s' * (len(parts) != 1)}; allowed are 5 "
-            "(minute, hour, day of month, month, day of week) or 6 (with leading seconds)."
+            ngettext(
+                "The cron expression has %(count)d field; allowed are 5 "
+                "(minute, hour, day of month, month, day of week) or 6 (with leading seconds).",
+                "The cron expression has %(count)d fields; allowed are 5 "
+                "(minute, hour, day of month, month, day of week) or 6 (with leading seconds).",
+                len(parts),
+            )
+            % {"count": len(parts)}
         )
     try:
         parsed = CronSim(text, _SOME_MOMENT)
     except CronSimError:
         raise TimingError(_diagnosis(expression, parts)) from None
-    *_, minute, hour, _day, _month, _weekday = parts
+    minute, hour = parts[-5:-3]
     return CronFields(
         seconds=tuple(sorted(parsed.seconds)),
         minutes=tuple(sorted(parsed.minutes)),
@@ -133,48 +151,77 @@ def _from_monday(item: int | tuple[int, int]) -> DayOfWeek:
     return ((item[0] - 1) % 7, item[1])
 
 
-def _diagnosis(expression: str, parts: list[str]) -> str:
+def never_fires(expression: str) -> Text:
+    """Say that an expression asks for days that there are not."""
+    return _("The cron expression %(expression)s can never fire: no month has the days that it asks for.") % {
+        "expression": shown(expression)
+    }
+
+
+def _diagnosis(expression: str, parts: list[str]) -> Text:
     """Say what cronsim did not like, as one sentence."""
     for field, text in zip(_FIELDS[-len(parts) :], parts, strict=True):
         for term in text.split(","):
             complaint = _complaint(field, term)
             if complaint:
                 return complaint
-    return f"The cron expression {shown(expression)} can never fire: no month has the days that it asks for."
+    return never_fires(expression)
 
 
-def _complaint(field: _Field, term: str) -> str | None:
+def _complaint(field: _Field, term: str) -> Text | None:
     """Say what is wrong with one term of a field, None when it is sound."""
     if not term:
-        return f"{field.name} has an empty part: allowed are values {field.allowed}, one comma between two."
-    if field.name == "day of week" and term != "L" and (term.endswith("L") or "#" in term):
+        return _("%(field)s has an empty part: allowed are values %(allowed)s, one comma between two.") % {
+            "field": field.name,
+            "allowed": field.allowed,
+        }
+    if field.names is _WEEKDAYS and term != "L" and (term.endswith("L") or "#" in term):
         return _place_complaint(field, term)
     base, slash, step = term.partition("/")
     if slash and (not step.isdigit() or int(step) == 0):
-        return f"{field.name} step {shown(step)} is not a whole number of at least 1."
-    if base == "*" or (field.name == "day of month" and base in ("L", "LW")):
+        return _("%(field)s step %(value)s is not a whole number of at least 1.") % {
+            "field": field.name,
+            "value": shown(step),
+        }
+    if base == "*" or (field.high == 31 and base in ("L", "LW")):
         return None
     start, dash, end = base.partition("-")
     for value in (start, end) if dash else (start,):
         if _number(field, value) is None:
             plain = value.isdigit() and len(value) < 20
-            return f"{field.name} {value if plain else shown(value)} is not {field.allowed}."
+            return _not_allowed(field, value if plain else shown(value))
     first, last = _number(field, start), _number(field, end)
     if first is not None and last is not None and last < first:
-        return f"{field.name} range {base} runs backwards: the first value must not be greater than the last."
+        return _(
+            "%(field)s range %(range)s runs backwards: the first value must not be greater than the last."
+        ) % {"field": field.name, "range": base}
     return None
 
 
-def _place_complaint(field: _Field, term: str) -> str | None:
+def _not_allowed(field: _Field, value: str) -> Text:
+    return _("%(field)s %(value)s is not %(allowed)s.") % {
+        "field": field.name,
+        "value": value,
+        "allowed": field.allowed,
+    }
+
+
+def _place_complaint(field: _Field, term: str) -> Text | None:
     if "#" in term:
-        day, _, place = term.partition("#")
+        day, _mark, place = term.partition("#")
         if not (place.isdigit() and 1 <= int(place) <= 5):
-            return f"{field.name} {shown(term)}: the number after # is not between 1 and 5."
+            return _("%(field)s %(value)s: the number after # is not between 1 and 5.") % {
+                "field": field.name,
+                "value": shown(term),
+            }
     else:
         day = term[:-1]
         if not day.isdigit():
-            return f"{field.name} {shown(term)}: the value before L is not a number between 0 and 7."
-    return f"{field.name} {shown(day)} is not {field.allowed}." if _number(field, day) is None else None
+            return _("%(field)s %(value)s: the value before L is not a number between 0 and 7.") % {
+                "field": field.name,
+                "value": shown(term),
+            }
+    return _not_allowed(field, shown(day)) if _number(field, day) is None else None
 
 
 def _number(field: _Field, value: str) -> int | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from schedules.texts import gettext as _
 from schedules.timing.errors import TimingError, shown
 
 LONGEST_INTERVAL: Final = 3_660 * 86_400
@@ -40,7 +41,8 @@ def parse_interval(text: str) -> int:
 def _unusable(value: object) -> TimingError:
     # Writing out an int of a million digits takes minutes, and Python refuses beyond 4,300.
     huge = isinstance(value, int) and value.bit_length() > 128
-    named = "given (a number of more than 38 digits)" if huge else shown(value)
+    named = _("given (a number of more than 38 digits)") if huge else shown(value)
     return TimingError(
-        f"The interval {named} is not a whole number of seconds between 1 and {LONGEST_INTERVAL} (ten years)."
+        _("The interval %(value)s is not a whole number of seconds between 1 and %(most)d (ten years).")
+        % {"value": named, "most": LONGEST_INTERVAL}
     )

@@ -1,4 +1,4 @@
-"""Say in one English sentence when a trigger fires.
+"""Say in one English sentence when a trigger fires; `schedules.texts` makes it one of another language.
 
 Of the libraries that describe cron expressions, none is right about everything that is accepted here:
 `cron-descriptor` knows neither ``#`` with names nor that two day fields mean OR, and `cronsim.explain` says
@@ -8,64 +8,73 @@ never from the text that was typed, so that they cannot disagree with the slots.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
 
+from schedules.texts import Text, listed, ngettext, npgettext, pgettext
+from schedules.texts import gettext as _
+from schedules.timing.calendar_words import date_words, moment_words, month_words, runs_of, weekday_words
 from schedules.timing.cron import cron_times
-from schedules.timing.fields import LAST_DAY, LAST_WEEKDAY, CronFields, DayOfWeek
+from schedules.timing.fields import CronFields
 from schedules.timing.triggers import CronTrigger, IntervalTrigger, Trigger
 
-MONTHS: Final = (
-    "", "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
-WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_PLACES = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", LAST_DAY: "last"}
 _LISTED_MOST = 8
 """Up to so many times of day are written out."""
 
 
-def describe(trigger: Trigger) -> str:
+def describe(trigger: Trigger, *, with_zone: bool = True) -> Text:
     """Give one plain English sentence without a full stop: "Every weekday at 07:00, Europe/Paris".
 
-    Raises `TimingError` for an expression or a zone that cannot be read.
+    Without the zone, it is left out of the sentence. Raises `TimingError` for an expression or a zone that cannot
+    be read.
     """
     if isinstance(trigger, IntervalTrigger):
-        sentence = f"Every {_duration(trigger.every)}"
+        sentence = _duration(trigger.every)
     elif isinstance(trigger, CronTrigger):
-        fields = cron_times(trigger.expression, trigger.timezone).fields
-        sentence = f"{_sentence(fields)}, {trigger.timezone}"
+        sentence = _sentence(cron_times(trigger.expression, trigger.timezone).fields)
+        if with_zone:
+            sentence = _("%(sentence)s, %(zone)s") % {"sentence": sentence, "zone": trigger.timezone}
     else:
-        sentence = f"Once, on {_moment(trigger.at)}"
+        sentence = _("Once, on %(moment)s") % {"moment": moment_words(trigger.at)}
     if trigger.starts_at is not None:
-        sentence += f", from {_moment(trigger.starts_at)}"
+        sentence = _bounded(_("%(sentence)s, from %(moment)s"), sentence, trigger.starts_at)
     if trigger.ends_at is not None:
-        sentence += f", until {_moment(trigger.ends_at)}"
-    return sentence
+        sentence = _bounded(_("%(sentence)s, until %(moment)s"), sentence, trigger.ends_at)
+    return sentence.as_sentence()
 
 
-def _duration(every: int) -> str:
+def _bounded(template: Text, sentence: Text, moment: datetime) -> Text:
+    return template % {"sentence": sentence, "moment": moment_words(moment)}
+
+
+def _duration(every: int) -> Text:
     # One day of an interval is always 24 hours, which "every day" would hide.
-    for size, unit, least in ((86_400, "day", 2), (3_600, "hour", 1), (60, "minute", 1)):
-        if every % size == 0 and every // size >= least:
-            return unit if every == size else f"{every // size} {unit}s"
-    return "second" if every == 1 else f"{every} seconds"
+    if every % 86_400 == 0 and every > 86_400:
+        days = every // 86_400
+        return ngettext("every %(count)d day", "every %(count)d days", days) % {"count": days}
+    if every % 3_600 == 0:
+        return _hours(every // 3_600)
+    return _minutes(every // 60) if every % 60 == 0 else _seconds(every)
 
 
-def _moment(moment: datetime) -> str:
-    return f"{moment:%d %B %Y} at {moment:%H:%M:%S} UTC".replace(":00 UTC", " UTC").lstrip("0")
+def _seconds(count: int) -> Text:
+    return ngettext("every second", "every %(count)d seconds", count) % {"count": count}
 
 
-def _sentence(fields: CronFields) -> str:
+def _minutes(count: int) -> Text:
+    return ngettext("every minute", "every %(count)d minutes", count) % {"count": count}
+
+
+def _hours(count: int) -> Text:
+    return ngettext("every hour", "every %(count)d hours", count) % {"count": count}
+
+
+def _sentence(fields: CronFields) -> Text:
     days = day_words(fields)
     times = _listed_times(fields)
     if times is not None:
-        sentence = f"{days or 'every day'} at {times}"
-    else:
-        pace = _pace_with_seconds(fields) if fields.seconds != (0,) else _pace(fields)
-        sentence = f"{pace}, {days}" if days else pace
-    return sentence[0].upper() + sentence[1:]
+        return _("%(days)s at %(times)s") % {"days": days or _("every day"), "times": times}
+    pace = _pace_with_seconds(fields) if fields.seconds != (0,) else _pace(fields)
+    return _("%(pace)s, %(days)s") % {"pace": pace, "days": days} if days else pace
 
 
 def _listed_times(fields: CronFields) -> str | None:
@@ -87,127 +96,142 @@ def _listed_times(fields: CronFields) -> str | None:
     )
 
 
-def _pace(fields: CronFields) -> str:
+def _pace(fields: CronFields) -> Text:
     """Say how often it fires during a day, in whole minutes."""
     hours, minutes = fields.hours, fields.minutes
     step = _step(minutes, 60)
     if step:
-        pace = "every minute" if step == 1 else f"every {step} minutes"
+        pace = _minutes(step)
         if len(hours) == 24:
             return pace
         if _is_run(hours):
-            return f"{pace} from {_clock(hours[0], 0)} to {_clock(hours[-1], minutes[-1])}"
-        return f"{pace} of {_hour_words(hours)}"
+            return _from_to(pace, _clock(hours[0], 0), _clock(hours[-1], minutes[-1]))
+        return _of_hours(pace, hours)
     if len(minutes) == 1:
         minute = minutes[0]
-        at_minute = f" at minute {minute}" if minute else ""
         if len(hours) == 24:
-            return f"every hour{at_minute}"
+            return _at_minute(_hours(1), minute)
         if _step(hours, 24):
-            return f"every {hours[1]} hours{at_minute}"
+            return _at_minute(_hours(hours[1]), minute)
         stride = _stride(hours)
         if stride:
-            pace = "every hour" if stride == 1 else f"every {stride} hours"
-            return f"{pace} from {_clock(hours[0], minute)} to {_clock(hours[-1], minute)}"
+            return _from_to(_hours(stride), _clock(hours[0], minute), _clock(hours[-1], minute))
     stride = _stride(minutes)
     if stride > 1:
-        pace = f"every {stride} minutes from minute {minutes[0]} to minute {minutes[-1]}"
-        return f"{pace} of {_hour_words(hours)}"
-    return f"at {_counted('minute', minutes)} of {_hour_words(hours)}"
+        pace = _("%(pace)s from minute %(first)d to minute %(last)d") % {
+            "pace": _minutes(stride),
+            "first": minutes[0],
+            "last": minutes[-1],
+        }
+        return _of_hours(pace, hours)
+    at = ngettext("at minute %(minutes)s", "at minutes %(minutes)s", len(minutes))
+    return _of_hours(at % {"minutes": runs_of(minutes)}, hours)
 
 
-def _pace_with_seconds(fields: CronFields) -> str:
-    step = _step(fields.seconds, 60)
+def _from_to(pace: Text, first: str, last: str) -> Text:
+    return _("%(pace)s from %(first)s to %(last)s") % {"pace": pace, "first": first, "last": last}
+
+
+def _at_minute(pace: Text, minute: int) -> Text:
+    return _("%(pace)s at minute %(minute)d") % {"pace": pace, "minute": minute} if minute else pace
+
+
+def _pace_with_seconds(fields: CronFields) -> Text:
+    minutes, hours, seconds = fields.minutes, fields.hours, fields.seconds
+    step = _step(seconds, 60)
     if step:
-        pace = "every second" if step == 1 else f"every {step} seconds"
-        if len(fields.minutes) == 60 and len(fields.hours) == 24:
+        pace = _seconds(step)
+        if len(minutes) == 60 and len(hours) == 24:
             return pace
     else:
-        pace = f"at {_counted('second', fields.seconds)}"
-    minutes = "every minute" if len(fields.minutes) == 60 else _counted("minute", fields.minutes)
-    if len(fields.minutes) == 60 and len(fields.hours) == 24:
-        return f"{pace} of {minutes}"
-    return f"{pace} of {minutes} of {_hour_words(fields.hours)}"
+        at = ngettext("at second %(seconds)s", "at seconds %(seconds)s", len(seconds))
+        pace = at % {"seconds": runs_of(seconds)}
+    if len(minutes) == 60:
+        pace = _("%(pace)s of every minute") % {"pace": pace}
+        return pace if len(hours) == 24 else _of_hours(pace, hours)
+    of = ngettext("%(pace)s of minute %(minutes)s", "%(pace)s of minutes %(minutes)s", len(minutes))
+    return _of_hours(of % {"pace": pace, "minutes": runs_of(minutes)}, hours)
 
 
-def _hour_words(hours: tuple[int, ...]) -> str:
-    return "every hour" if len(hours) == 24 else _counted("hour", hours)
+def _of_hours(pace: Text, hours: tuple[int, ...]) -> Text:
+    if len(hours) == 24:
+        return _("%(pace)s of every hour") % {"pace": pace}
+    of = ngettext("%(pace)s of hour %(hours)s", "%(pace)s of hours %(hours)s", len(hours))
+    return of % {"pace": pace, "hours": runs_of(hours)}
 
 
-def day_words(fields: CronFields) -> str:
-    """Say on which days an expression fires; empty for every day."""
+def day_words(fields: CronFields) -> Text | None:
+    """Say on which days an expression fires; None for every day."""
     every_day_of_month = fields.days >= frozenset(range(1, 32))
     every_weekday = fields.weekdays >= frozenset(range(7))
-    every_month = len(fields.months) == 12
-    months = "every month" if every_month else _runs(fields.months, MONTHS.__getitem__)
-    in_months = "" if every_month else f" in {months}"
+    months = () if len(fields.months) == 12 else fields.months
+    every_day = in_months(_("every day"), months) if months else None
     if fields.day_and:
         if every_day_of_month and every_weekday:
-            return in_months and f"every day{in_months}"
+            return every_day
         if every_day_of_month:
-            return _weekday_words(fields.weekdays, months, every_month)
+            return _weekdays(fields, months)
         if every_weekday:
-            return f"on {_dates(fields.days)} of {months}"
-        weekdays = _weekday_words(fields.weekdays, months, every_month)
-        return f"{weekdays}, if that is {_dates(fields.days, 'or')} of the month"
+            return _on_dates(fields, months)
+        return _("%(weekdays)s, if that is %(dates)s of the month") % {
+            "weekdays": _weekdays(fields, months),
+            "dates": date_words(fields.days, joint="or"),
+        }
     if every_day_of_month or every_weekday:
-        return in_months and f"every day{in_months}"
-    weekdays = _weekday_words(fields.weekdays, months, every_month)
-    return f"on {_dates(fields.days)} of {months} and also {weekdays}"
+        return every_day
+    return _("%(dates)s and also %(weekdays)s") % {
+        "dates": _on_dates(fields, months),
+        "weekdays": _weekdays(fields, months),
+    }
 
 
-def _weekday_words(weekdays: frozenset[DayOfWeek], months: str, every_month: bool) -> str:
-    plain = tuple(sorted(day for day in weekdays if isinstance(day, int)))
-    placed = sorted((day for day in weekdays if isinstance(day, tuple)), key=lambda day: (day[1] % 9, day[0]))
-    words = []
+def in_months(days: Text, months: tuple[int, ...]) -> Text:
+    """Add the months, unless it is every month."""
+    if not months:
+        return days
+    text = ngettext("%(days)s in %(months)s", "%(days)s in %(months)s", len(months))
+    return text % {"days": days, "months": month_words(months)}
+
+
+def _weekdays(fields: CronFields, months: tuple[int, ...]) -> Text:
+    plain = tuple(sorted(day for day in fields.weekdays if isinstance(day, int)))
+    placed = sorted(
+        (day for day in fields.weekdays if isinstance(day, tuple)), key=lambda day: (day[1] % 9, day[0])
+    )
+    words: list[Text] = []
     if plain:
-        named = "weekday" if plain == (0, 1, 2, 3, 4) else _runs(plain, WEEKDAYS.__getitem__)
-        words.append(f"every {named}" if len(plain) < 7 else "every day")
-        if not every_month:
-            words[0] += f" in {months}"
-    if placed:
-        named = listed([f"{_PLACES[place]} {WEEKDAYS[day]}" for day, place in placed])
-        words.append(f"on the {named} of {months}")
-    return " and ".join(words)
-
-
-def _dates(days: frozenset[int], joint: str = "and") -> str:
-    words = [_runs(tuple(sorted(day for day in days if day > 0)), ordinal, joint)]
-    words += ["last weekday"] if LAST_WEEKDAY in days else []
-    words += ["last day"] if LAST_DAY in days else []
-    return f"the {listed([word for word in words if word], joint)}"
-
-
-def ordinal(number: int) -> str:
-    """Give 1st, 2nd, 3rd, 4th, 11th, 21st."""
-    ending = "th" if number in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
-def _counted(unit: str, values: tuple[int, ...]) -> str:
-    return f"{unit}{'s' * (len(values) > 1)} {_runs(values, str)}"
-
-
-def _runs(values: tuple[int, ...], named: Callable[[int], str], joint: str = "and") -> str:
-    """Name sorted values, three or more in a row as a range: "1 to 5, 8 and 9"."""
-    words: list[str] = []
-    start = 0
-    for end in range(len(values)):
-        if end + 1 < len(values) and values[end + 1] == values[end] + 1:
-            continue
-        if end - start >= 2:
-            words.append(f"{named(values[start])} to {named(values[end])}")
+        if plain == (0, 1, 2, 3, 4):
+            every = _("every weekday")
+        elif len(plain) == 7:
+            every = _("every day")
         else:
-            words += [named(value) for value in values[start : end + 1]]
-        start = end + 1
-    return listed(words, joint)
-
-
-def listed(words: Sequence[str], joint: str = "and") -> str:
-    """Join words: "a, b and c"."""
+            every = _("every %(weekdays)s") % {"weekdays": weekday_words(plain)}
+        words.append(in_months(every, months))
+    if placed:
+        # Translators: "on the last Friday of every month", "on the first Monday of May".
+        of = (
+            ngettext("on the %(days)s of %(months)s", "on the %(days)s of %(months)s", len(months))
+            if months
+            else _("on the %(days)s of every month")
+        )
+        words.append(of % {"days": weekday_words(placed), "months": month_words(months)})
     if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {joint} {words[-1]}"
+        return words[0]
+    return _("%(first)s and %(last)s") % {"first": words[0], "last": words[1]}
+
+
+def _on_dates(fields: CronFields, months: tuple[int, ...]) -> Text:
+    dates = date_words(fields.days)
+    if not months:
+        return pgettext("dates", "on %(dates)s of every month") % {"dates": dates}
+    template = (
+        # Translators: "on the 1st and 15th of May".
+        npgettext("dates", "on %(dates)s of %(months)s", "on %(dates)s of %(months)s", len(months))
+        if all(day > 0 for day in fields.days)
+        # Translators: "on the 1st and last day of May": words stand among the numbers.
+        else npgettext("last day", "on %(dates)s of %(months)s", "on %(dates)s of %(months)s", len(months))
+    )
+    return template % {"dates": dates, "months": month_words(months)}
 
 
 def _clock(hour: int, minute: int) -> str:

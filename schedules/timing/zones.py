@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
+from schedules.texts import gettext as _
 from schedules.timing.errors import TimingError, shown
 from schedules.timing.moments import DAY, FIRST, LAST, seconds
 
@@ -150,5 +151,6 @@ def zone(name: str) -> Zone:
             # OSError: the name of a folder of the database ("Europe").
             pass
     raise TimingError(
-        f"The time zone {shown(name)} is not known: use an IANA name such as Europe/Paris or UTC."
+        _("The time zone %(name)s is not known: use an IANA name such as Europe/Paris or UTC.")
+        % {"name": shown(name)}
     )

@@ -12,6 +12,7 @@ from schedules import targets
 from schedules.conf import conf
 from schedules.http import AddressRefusedError, PermanentHttpError, UrlRefusedError
 from schedules.job import job_request, validate_arguments
+from schedules.translating import translated
 from schedules.validators.triggers import trigger_errors
 from schedules.validators.values import addresses_problems, json_problem, shown, tags_problems
 
@@ -93,16 +94,16 @@ def _target_errors(schedule: Any, *, adding: bool) -> Errors:
     except targets.TargetNotFoundError as error:
         # A function that a deploy took away must not keep an operator from editing a schedule at rest.
         if adding or not _is_at_rest(schedule):
-            errors["func"] = [str(error)]
+            errors["func"] = [translated(error)]
         return errors
     except (targets.TargetNotAllowedError, ImproperlyConfigured) as error:
-        errors["func"] = [str(error)]
+        errors["func"] = [translated(error)]
         return errors
     if not errors:
         try:
             targets.check_arguments(target.func, schedule.args, schedule.kwargs)
         except targets.ArgumentsError as error:
-            errors[error.where] = [str(error)]
+            errors[error.where] = [translated(error)]
     if not errors and target.func is job_request:
         errors |= _request_errors(schedule)
     return errors
@@ -115,7 +116,7 @@ def _request_errors(schedule: Any) -> Errors:
     except PermanentHttpError as error:
         of_url = isinstance(error, UrlRefusedError | AddressRefusedError)
         in_args = bool(schedule.args) and (of_url or not schedule.kwargs)
-        return {"args" if in_args else "kwargs": [str(error)]}
+        return {"args" if in_args else "kwargs": [translated(error)]}
     return {}
 
 
@@ -146,7 +147,7 @@ def _queue_errors(schedule: Any) -> Errors:
     try:
         queues = conf.queues
     except ImproperlyConfigured as error:
-        return {"queue": [str(error)]}
+        return {"queue": [translated(error)]}
     if not schedule.queue or schedule.queue in queues:
         return {}
     return {

@@ -22,6 +22,7 @@ from schedules.timing import (
     next_slot,
     upcoming,
 )
+from schedules.translating import translated
 
 MOMENTS: Final = ("run_at", "starts_at", "ends_at")
 CRON_SLOTS_TO_COMPARE: Final = 20
@@ -76,7 +77,7 @@ def _interval_problem(schedule: Any) -> str:
         try:
             given = interval_override(schedule.name) is not None
         except IntervalOverrideError as error:
-            return str(error)
+            return translated(error)
         return "" if given else _("The interval is empty; give seconds, zero or less for not scheduled.")
     # Zero or less is allowed: not scheduled.
     return _timing_problem(check_interval, interval) if isinstance(interval, int) and interval > 0 else ""
@@ -172,7 +173,7 @@ def _timing_problem(check: Any, *values: Any) -> str:
     try:
         check(*values)
     except TimingError as error:
-        return str(error)
+        return translated(error)
     return ""
 
 
