@@ -47,6 +47,8 @@ class Plan:
     """No slot up to this moment; what a pause leaves out is neither late nor missed."""
     is_kept_when_over: bool = True
     """A row's entry stays when no slot is left; what only code registered is forgotten then."""
+    wire: str = field(default="", init=False, repr=False, compare=False)
+    """What `plan_to_wire` gave, once it was asked."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,6 +73,8 @@ class ScheduleSpec:
     description: str = ""
     source: Source = "row"
     """Who owns the entry: `sync` touches only those of rows."""
+    digest: str = field(default="", init=False, repr=False, compare=False)
+    """What `digest` gave, once it was asked."""
 
 
 def backoff_intervals(*, retries: int, minimum: int, maximum: int) -> tuple[int, ...]:
@@ -87,7 +91,9 @@ def backoff_intervals(*, retries: int, minimum: int, maximum: int) -> tuple[int,
 
 
 def plan_to_wire(plan: Plan) -> str:
-    """Return the plan as compact JSON; equal plans give equal texts."""
+    """Return the plan as compact JSON; equal plans give equal texts. Worked out once for each plan."""
+    if plan.wire:
+        return plan.wire
     policies = plan.policies
     wire: dict[str, Any] = {
         "v": WIRE_VERSION,
@@ -109,7 +115,8 @@ def plan_to_wire(plan: Plan) -> str:
         wire["k"] = 0
     if plan.paused_until is not None:
         wire["u"] = int(plan.paused_until.timestamp())
-    return _encode(wire)
+    object.__setattr__(plan, "wire", _encode(wire))
+    return plan.wire
 
 
 @lru_cache(maxsize=65536)
@@ -157,12 +164,13 @@ def _count(value: object) -> int:
     return value
 
 
-def digest(spec: ScheduleSpec, plan_wire: str | None = None) -> str:
-    """Return a fingerprint of everything in the spec: equal specs, equal digests, on every host.
+def digest(spec: ScheduleSpec) -> str:
+    """Return a fingerprint of everything in the spec: equal specs, equal digests, on every host. Worked out once.
 
-    A caller that has the plan's wire form already hands it in. Arguments are taken as JSON where they are JSON,
-    else by `repr`: pickles of equal values may differ.
+    Arguments are taken as JSON where they are JSON, else by `repr`: pickles of equal values may differ.
     """
+    if spec.digest:
+        return spec.digest
     try:
         arguments = _encode([spec.args, spec.kwargs])
     except (TypeError, ValueError):
@@ -171,7 +179,7 @@ def digest(spec: ScheduleSpec, plan_wire: str | None = None) -> str:
         spec.name,
         spec.func,
         arguments,
-        plan_wire or plan_to_wire(spec.plan),
+        plan_to_wire(spec.plan),
         str(spec.timeout),
         str(spec.result_ttl),
         str(spec.retry_max),
@@ -179,4 +187,6 @@ def digest(spec: ScheduleSpec, plan_wire: str | None = None) -> str:
         spec.description,
         spec.source,
     )
-    return blake2b("\x1f".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    text = "\x1f".join(parts).encode("utf-8", "surrogatepass")
+    object.__setattr__(spec, "digest", blake2b(text, digest_size=12).hexdigest())
+    return spec.digest

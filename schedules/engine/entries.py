@@ -221,7 +221,7 @@ class Entries:
         for given, state in zip(specs.values(), states, strict=True):
             spec = _with_kept_anchor(given, state)
             plan_wire = plan_to_wire(spec.plan)
-            fingerprint = digest(spec, plan_wire)
+            fingerprint = digest(spec)
             if state.digest == fingerprint and state.is_whole and state.plan == plan_wire:
                 outcomes.setdefault(spec.id, "kept")
                 continue

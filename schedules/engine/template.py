@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import pickle
 import zlib
+from functools import lru_cache
 from typing import Any, Final
 
 from django.conf import settings
@@ -91,10 +92,17 @@ def display_fields(spec: ScheduleSpec, created_at: str) -> list[str]:
     The django-rq pages read `interval` and `cron_string` from its meta. Nothing of ours reads it back.
     """
     trigger = spec.plan.trigger
-    meta: dict[str, Any] = {}
     if isinstance(trigger, IntervalTrigger):
-        meta["interval"] = trigger.every
+        meta = _meta("interval", trigger.every)
     elif isinstance(trigger, CronTrigger):
-        meta["cron_string"] = f"{trigger.expression} ({trigger.timezone})"
+        meta = _meta("cron_string", f"{trigger.expression} ({trigger.timezone})")
+    else:
+        meta = _meta()
+    return ["created_at", created_at, "meta", meta]
+
+
+@lru_cache(maxsize=4096)
+def _meta(*pair: str | int) -> str:
+    """Return the meta of a job with one name and its value, as RQ pickles it."""
     # Protocol 0 is plain ASCII, so that it travels with the other texts.
-    return ["created_at", created_at, "meta", pickle.dumps(meta, protocol=0).decode("ascii")]
+    return pickle.dumps({pair[0]: pair[1]} if pair else {}, protocol=0).decode("ascii")
