@@ -17,6 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from schedules.admin import schedule_actions
+from schedules.admin.addresses import addresses
 from schedules.admin.change_list import QueueFilter, ScheduleChangeList, StateFilter, TagFilter
 from schedules.admin.changes import PAYLOAD_FIELDS, change_message, creation_message, values_of
 from schedules.admin.form_page import page_context, preview_view, test_view
@@ -133,7 +134,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
         def ask(question: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             return view(partial(question, self))
 
-        return [
+        own = [
             path("<path:object_id>/run/", ask(schedule_actions.run_view), name="schedules_schedule_run"),
             path(
                 "<path:object_id>/pause/", ask(schedule_actions.pause_view), name="schedules_schedule_pause"
@@ -145,8 +146,8 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             ),
             path("preview/", view(preview_view), name="schedules_schedule_preview"),
             path("test-request/", view(self.test_request), name="schedules_schedule_test"),
-            *super().get_urls(),
         ]
+        return addresses(self, [*own, *super().get_urls()])
 
     def test_request(self, request: HttpRequest) -> HttpResponse:
         """Send the request that is filled in, once."""
