@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 
 from schedules.admin import run_actions, runs_page
 from schedules.admin.addresses import addresses
+from schedules.admin.history import history_page
 from schedules.admin.run_page import context_of
 from schedules.models import Run
 from schedules.templatetags.schedules_runs import status_word, visible
@@ -92,6 +93,12 @@ class RunAdmin(RunModelAdmin):
             **(extra_context or {}),
         }
         return TemplateResponse(request, "schedules/run.html", context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show who ran it again or stopped it."""
+        return history_page(self, request, object_id)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody writes the ledger by hand."""

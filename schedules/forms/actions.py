@@ -65,6 +65,20 @@ class PauseForm(forms.Form):
             "zone": str(self.zone)
         }
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether it was sent to see what a pause would leave out, and not to pause."""
+        return self.is_bound and "_count" in self.data
+
+    @property
+    def end(self) -> datetime | None:
+        """The end that was entered, as far as it can be read."""
+        if not self.is_bound:
+            return None
+        self.is_valid()
+        moment: datetime | None = self.cleaned_data.get("until")
+        return moment
+
     def clean_until(self) -> datetime | None:
         """Read the moment in the zone; it lies ahead."""
         moment: datetime | None = self.cleaned_data["until"]
