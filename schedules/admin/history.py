@@ -130,7 +130,11 @@ def _text(logged: LogEntry, parts: list[dict[str, Any]]) -> str:
         if "added" in part:
             return _("Added.")
         return _("Deleted.") if "deleted" in part else _("Changed.")
-    return logged.get_change_message() or (_("Deleted.") if logged.is_deletion() else "–")
+    try:
+        told = logged.get_change_message()
+    except (TypeError, KeyError, AttributeError):  # JSON of another hand, which Django takes for its own
+        told = logged.change_message
+    return told or (_("Deleted.") if logged.is_deletion() else "–")
 
 
 def _label(name: str) -> str:
