@@ -17,6 +17,7 @@ from schedules.admin import moments
 from schedules.admin.plan import LeftOut
 from schedules.models import Schedule
 from schedules.services import once
+from schedules.validators import visible_text
 
 if TYPE_CHECKING:
     from schedules.admin.schedule import ScheduleAdmin
@@ -27,6 +28,7 @@ MOST_NAMED: Final = 20
 
 def ask(admin: ScheduleAdmin, request: HttpRequest, *, question: str, **context: Any) -> HttpResponse:
     """Show the question."""
+    question = visible_text(question)
     return TemplateResponse(
         request,
         "admin/schedules/schedule/confirm.html",

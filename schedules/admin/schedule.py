@@ -36,6 +36,7 @@ from schedules.admin.waiting import SaysWhenRedisIsAway
 from schedules.forms import REQUEST_FIELDS, ScheduleForm
 from schedules.models import Kind, Schedule
 from schedules.targets import registered_targets
+from schedules.validators import visible_text
 
 TARGET_FIELDS = ("func", *PAYLOAD_FIELDS)
 FORM_ONLY = ("what", *REQUEST_FIELDS)
@@ -253,7 +254,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             self.message_user(
                 request,
                 gettext("“%(name)s” is saved and will not run. %(problem)s")
-                % {"name": obj.name, "problem": problem},
+                % {"name": str(obj), "problem": visible_text(problem)},
                 messages.WARNING,
             )
 

@@ -47,7 +47,7 @@ def run_view(admin: ScheduleAdmin, request: HttpRequest, object_id: str) -> Http
     return ask(
         admin,
         request,
-        question=_("Run “%(name)s” now?") % {"name": schedule.name},
+        question=_("Run “%(name)s” now?") % {"name": str(schedule)},
         verb=_("Run now"),
         lines=_run_lines(request, schedule),
         warning=_run_warning(request, schedule),
@@ -69,7 +69,7 @@ def pause_view(admin: ScheduleAdmin, request: HttpRequest, object_id: str) -> Ht
     return ask(
         admin,
         request,
-        question=_("Pause “%(name)s”?") % {"name": schedule.name},
+        question=_("Pause “%(name)s”?") % {"name": str(schedule)},
         verb=_("Pause"),
         lines=[
             next_line(schedule),
@@ -91,7 +91,7 @@ def resume_view(admin: ScheduleAdmin, request: HttpRequest, object_id: str) -> H
     return ask(
         admin,
         request,
-        question=_("Resume “%(name)s”?") % {"name": schedule.name},
+        question=_("Resume “%(name)s”?") % {"name": str(schedule)},
         verb=_("Resume"),
         lines=[next_line(schedule), _("What the pause left out is not made up for.")],
         back=page_of(schedule),

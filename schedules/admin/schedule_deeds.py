@@ -38,7 +38,7 @@ from schedules.models import Kind, Schedule
 from schedules.services import SchedulerService, ServiceError, once
 from schedules.spec import ScheduleSpec
 from schedules.timing import next_slot
-from schedules.validators import schedule_errors
+from schedules.validators import schedule_errors, visible_text
 
 if TYPE_CHECKING:
     from schedules.admin.schedule import ScheduleAdmin
@@ -56,7 +56,7 @@ def start_and_leave(
         if job_id is not None:
             tell_with_link(
                 request,
-                _("“%(name)s” is queued.") % {"name": schedule.name},
+                _("“%(name)s” is queued.") % {"name": str(schedule)},
                 reverse("admin:schedules_run_of_job", args=[job_id]),
                 _("See the run"),
             )
@@ -78,7 +78,7 @@ def start(
             raise ServiceError(problems[0])
         job = SchedulerService.start(_spec_to_run(schedule), started_by=request.user.get_username())
     except (ServiceError, ValueError) as error:
-        messages.error(request, f"{schedule.name}: {error}")
+        messages.error(request, visible_text(f"{schedule.name}: {error}"))
         return None
     after = values_of(schedule, PAYLOAD_FIELDS)
     message = start_message(str(job.id), before=after if before is None else before, after=after)
@@ -144,7 +144,7 @@ def resume(request: HttpRequest, schedules: Sequence[Schedule]) -> None:
     if count == 1:
         (one,) = resumed
         one.refresh_from_db()
-        text = _("“%(name)s” is resumed. %(next)s") % {"name": one.name, "next": next_line(one)}
+        text = _("“%(name)s” is resumed. %(next)s") % {"name": str(one), "next": next_line(one)}
         tell_with_link(request, text, page_of(one), _("See it"))
         return
     text = ngettext("%(count)d schedule is resumed.", "%(count)d schedules are resumed.", count) % {
