@@ -21,8 +21,7 @@ from schedules.engine import PayloadError, Progress
 from schedules.models import Schedule
 from schedules.services import SchedulerService, SchedulerUnavailableError
 from schedules.spec import ScheduleSpec, digest
-from schedules.targets import TargetNotAllowedError, resolve
-from schedules.targets.errors import TargetError
+from schedules.targets import TargetError, TargetMalformedError, TargetNotAllowedError, resolve
 from schedules.timing import CronTrigger, check_cron
 
 logger = logging.getLogger(__name__)
@@ -291,7 +290,7 @@ def _spec_of(schedule: Schedule) -> ScheduleSpec:
         check_cron(trigger.expression, trigger.timezone)
     try:
         resolve(spec.func)
-    except TargetNotAllowedError as error:
+    except (TargetNotAllowedError, TargetMalformedError) as error:
         raise ValueError(str(error)) from error
     except TargetError:
         pass
