@@ -26,8 +26,7 @@ from schedules.models import Schedule
 from schedules.services import SchedulerService, SchedulerUnavailableError
 from schedules.services.connection import redis_errors_as_ours, scheduler_for
 from schedules.spec import ScheduleSpec, digest
-from schedules.targets import TargetNotAllowedError, resolve
-from schedules.targets.errors import TargetError
+from schedules.targets import TargetError, TargetMalformedError, TargetNotAllowedError, resolve
 from schedules.timing import CronTrigger, check_cron
 
 logger = logging.getLogger(__name__)
@@ -209,37 +208,51 @@ class Synchronizer:
         return digests, names, problems
 
 
-def push(schedule_id: UUID) -> bool:
-    """Bring one row to Redis as it is now; return whether that was done.
+def push(*schedule_ids: UUID) -> bool:
+    """Bring rows to Redis as they are now, in few round trips; return whether that was done.
 
+    Also for what changes many at once with `QuerySet.update`, which sends no signal. Rows that are gone are dropped.
     With Redis away, or a row that cannot be scheduled, it is logged and left to the keeper: saving has succeeded.
     """
-    schedule = Schedule.objects.filter(pk=schedule_id).first()
-    if schedule is None:
-        return drop(schedule_id)
-    key = str(schedule_id)
-    spec, problem = _spec_or_problem(schedule, {})
-    problems = {key: problem} if problem else {}
+    problems: dict[str, str] = {}
     try:
-        progress = {
-            key: _progress(
-                *(schedule.runs_dispatched, schedule.last_slot_at, schedule.updated_at, schedule.resumed_at)
-            )
-        }
-        if spec is None or not _registered([spec], progress, problems):
-            SchedulerService.unregister([key], source="row", keep=True)
-        _note_next_runs({key: schedule.next_run_at})
+        for start in range(0, len(schedule_ids), CHUNK):
+            _push(schedule_ids[start : start + CHUNK], problems)
     except SchedulerUnavailableError as error:
-        _log_waiting(key, error)
+        _log_waiting(*schedule_ids, error=error)
         return False
-    for problem in problems.values():
+    for key, problem in problems.items():
         logger.error(
             "Schedule %s cannot be scheduled: %s",
-            schedule.name,
+            key,
             problem,
             extra={"action": "sync.refused", "schedule_id": key},
         )
     return not problems
+
+
+def _push(schedule_ids: Sequence[UUID], problems: dict[str, str]) -> None:
+    allowed: dict[str, str] = {}
+    specs: list[ScheduleSpec] = []
+    progress: dict[str, Progress] = {}
+    noted: dict[str, datetime | None] = {}
+    for row in Schedule.objects.filter(pk__in=schedule_ids):
+        key = str(row.pk)
+        noted[key] = row.next_run_at
+        spec, problem = _spec_or_problem(row, allowed)
+        if problem:
+            problems[key] = problem
+        if spec is not None:
+            specs.append(spec)
+            progress[key] = _progress(row.runs_dispatched, row.last_slot_at, row.updated_at, row.resumed_at)
+    done = _registered(specs, progress, problems)
+    off = [key for key in noted if key not in done]
+    gone = [str(pk) for pk in schedule_ids if str(pk) not in noted]
+    if off:
+        SchedulerService.unregister(off, source="row", keep=True)
+    if gone:
+        SchedulerService.unregister(gone, source="row")
+    _note_next_runs(noted)
 
 
 def drop(schedule_id: UUID) -> bool:
@@ -247,7 +260,7 @@ def drop(schedule_id: UUID) -> bool:
     try:
         SchedulerService.unregister([str(schedule_id)], source="row")
     except SchedulerUnavailableError as error:
-        _log_waiting(str(schedule_id), error)
+        _log_waiting(schedule_id, error=error)
         return False
     return True
 
@@ -335,7 +348,7 @@ def _spec_of(schedule: Schedule, allowed: dict[str, str]) -> ScheduleSpec:
 def _refusal_of(func: str) -> str:
     try:
         resolve(func)
-    except TargetNotAllowedError as error:
+    except (TargetNotAllowedError, TargetMalformedError) as error:
         return str(error)
     except TargetError:
         pass
@@ -394,10 +407,11 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-def _log_waiting(schedule_id: str, error: Exception) -> None:
+def _log_waiting(*schedule_ids: UUID, error: Exception) -> None:
+    first, others = schedule_ids[0], len(schedule_ids) - 1
     logger.warning(
         "Schedule %s is saved and waits for Redis: %s",
-        schedule_id,
+        f"{first} (and {others} more)" if others else first,
         error,
-        extra={"action": "sync.waiting", "schedule_id": schedule_id},
+        extra={"action": "sync.waiting", "schedule_id": str(first)},
     )

@@ -21,6 +21,7 @@ from schedules.admin.last_runs import last_runs, with_first_shown
 from schedules.conf import conf
 from schedules.models import Run, RunStatus, Schedule
 from schedules.models.choices import FAILED_STATUSES
+from schedules.validators import visible_text
 
 MOST_TAGS: Final = 12
 """Chips of tags: the most used ones. The others can be searched."""
@@ -167,11 +168,11 @@ class ScheduleChangeList(ChangeList):
                 yield self._chip("state", state, str(label), count, chosen, level=level)
         if len(counts.queues) > 1 or chosen["queue"]:
             for queue in sorted({*counts.queues, chosen["queue"]} - {""}):
-                text = _("queue: %(name)s") % {"name": queue}
+                text = _("queue: %(name)s") % {"name": visible_text(queue)}
                 yield self._chip("queue", queue, text, counts.queues[queue], chosen)
         shown = [tag for tag, _count in counts.tags.most_common(MOST_TAGS)]
         for tag in sorted({*shown, chosen["tag"]} - {""}):
-            text = _("tag: %(name)s") % {"name": tag}
+            text = _("tag: %(name)s") % {"name": visible_text(tag)}
             yield self._chip("tag", tag, text, counts.tags[tag], chosen)
 
     def _chip(

@@ -13,11 +13,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from schedules.admin.figures import WINDOWS, figures_of
+from schedules.admin.plan import planned
 from schedules.health import Facts
 from schedules.models import Run, RunStatus, Schedule
 from schedules.models.choices import FAILED_STATUSES
 from schedules.targets import registered_targets
-from schedules.timing import TimingError, describe, slots_between
+from schedules.timing import TimingError, describe
 from schedules.translating import translated
 
 BACK: Final = timedelta(hours=6)
@@ -82,6 +83,8 @@ def context_of(facts: Facts, *, now: datetime, window: str) -> dict[str, Any]:
         "window": window,
         "windows": [(name, text) for name, (_length, text) in WINDOWS.items()],
         "checklist": _checklist(facts),
+        "active": facts.database.active,
+        "paused": facts.database.paused,
     }
 
 
@@ -175,20 +178,6 @@ def _spread(ticks: Iterable[tuple[float, str]]) -> list[Tick]:
         if held is None or (state in worst and held.state not in worst[: worst.index(RunStatus(state))]):
             places[place] = Tick(x=x, state=state)
     return list(places.values())
-
-
-def planned(schedule: Schedule, *, since: datetime, until: datetime, limit: int) -> list[datetime]:
-    """Return the slots of a schedule that are to come, as the engine finds them; none for one that is off."""
-    try:
-        trigger = schedule.trigger()
-        if not schedule.enabled or (schedule.paused_at is not None and schedule.paused_until is None):
-            return []
-        if schedule.paused_at is not None and schedule.paused_until is not None:
-            since = max(since, schedule.paused_until)
-        left = None if schedule.max_runs is None else max(0, schedule.max_runs - schedule.runs_dispatched)
-        return slots_between(trigger, since, until, limit if left is None else min(limit, left))
-    except (ValueError, TimingError):
-        return []
 
 
 def _words(schedule: Schedule) -> str:

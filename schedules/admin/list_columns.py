@@ -21,6 +21,7 @@ from schedules.models import Kind, RunStatus, Schedule
 from schedules.targets import TargetError, resolve
 from schedules.timing import CronTrigger, IntervalTrigger, TimingError, describe, next_slot
 from schedules.translating import translated
+from schedules.validators import visible_text
 
 LONGEST_LINE: Final = 90
 """Characters of an error in a cell."""
@@ -33,12 +34,12 @@ class ScheduleColumns:
     def schedule_cell(self, schedule: Schedule) -> SafeString:
         """Name, tags and function; and why it cannot run, if so."""
         tags = format_html_join(
-            " ", '<span class="sch-tag">{}</span>', ((tag,) for tag in schedule.tags or ())
+            " ", '<span class="sch-tag">{}</span>', ((visible_text(str(tag)),) for tag in schedule.tags or ())
         )
         return format_html(
             '<a class="sch-name" href="{}">{}</a> {}<span class="sch-sub sch-code">{}</span>{}',
             reverse("admin:schedules_schedule_change", args=[schedule.pk]),
-            schedule.name,
+            str(schedule),
             format_html('<span class="sch-tags">{}</span>', tags) if tags else "",
             dotted(schedule.func),
             function_problem(schedule.func),
@@ -75,18 +76,22 @@ class ScheduleColumns:
     @admin.display(description=gettext_lazy("queue"))
     def queue_cell(self, schedule: Schedule) -> SafeString:
         """The queue."""
-        return _labelled(_("Queue"), schedule.queue)
+        return _labelled(_("Queue"), visible_text(schedule.queue))
 
 
 def when_words(schedule: Schedule) -> tuple[str, SafeString]:
     """Return when a schedule runs: in plain words, and as it was entered, with its zone and bounds."""
     zone = moments.zone_named(schedule.timezone)
     now = _asked_at(schedule)
-    words = _words(schedule)
+    words = visible_text(_words(schedule))
     if schedule.kind == Kind.CRON:
-        entered = format_html('<span class="sch-code">{}</span> {}', schedule.cron or "", schedule.timezone)
+        entered = format_html(
+            '<span class="sch-code">{}</span> {}',
+            visible_text(schedule.cron or ""),
+            visible_text(schedule.timezone),
+        )
     elif schedule.kind == Kind.ONCE:
-        entered = format_html("{}", schedule.timezone)
+        entered = format_html("{}", visible_text(schedule.timezone))
     else:
         seconds = "–" if schedule.interval is None else str(schedule.interval)
         entered = format_html("{}", _("%(seconds)s s") % {"seconds": seconds})
@@ -159,7 +164,7 @@ def _paused(schedule: Schedule, *, now: datetime) -> SafeString:
         if schedule.paused_until is None
         else _("until %(moment)s") % {"moment": moments.short(schedule.paused_until, zone=zone, now=now)}
     )
-    reason = Truncator(schedule.pause_reason).chars(LONGEST_LINE)
+    reason = Truncator(visible_text(schedule.pause_reason)).chars(LONGEST_LINE)
     return format_html(
         '{}<span class="sch-sub">{}</span>',
         pill("paused", _("Paused")),
@@ -204,7 +209,7 @@ def last_run(schedule: Schedule, runs: list[LastRun], *, now: datetime) -> SafeS
         format_html(
             '<span class="sch-sub{}">{}</span>',
             " sch-error" if run.has_failed else "",
-            Truncator(line).chars(LONGEST_LINE),
+            Truncator(visible_text(line)).chars(LONGEST_LINE),
         )
         if line
         else "",
@@ -218,7 +223,7 @@ def function_problem(path: str) -> SafeString | str:
     except TargetError as error:
         return format_html(
             '<span class="sch-sub sch-error" title="{}">{}</span>',
-            translated(error),
+            visible_text(translated(error)),
             _("function not available"),
         )
     return ""
@@ -250,7 +255,7 @@ def _labelled(label: str, value: str) -> SafeString:
 
 def dotted(path: str) -> SafeString:
     """Return a dotted path that may be broken after its dots."""
-    return format_html_join(mark_safe(".<wbr>"), "{}", ((part,) for part in path.split(".")))
+    return format_html_join(mark_safe(".<wbr>"), "{}", ((part,) for part in visible_text(path).split(".")))
 
 
 def _asked_at(schedule: Schedule) -> datetime:

@@ -27,6 +27,7 @@ from django_rq.models import Dashboard
 from redis.exceptions import RedisError
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 
+from schedules.services.pages import waits_briefly
 from schedules.templatetags.schedules_health import health_of
 
 View = Callable[..., HttpResponse]
@@ -139,6 +140,7 @@ class GuardedQueueAdmin(QueueAdmin):
                 pattern.callback = guarded(pattern.callback, name.removeprefix("django_rq_"))
             else:
                 pattern.callback = for_lookers(pattern.callback)
+            pattern.callback = waits_briefly(pattern.callback)
         return urls
 
     def has_module_permission(self, request: HttpRequest) -> bool:

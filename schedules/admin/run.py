@@ -16,6 +16,8 @@ from django.utils import timezone as clock
 from django.utils.translation import gettext
 
 from schedules.admin import run_actions, runs_page
+from schedules.admin.addresses import addresses
+from schedules.admin.history import history_page
 from schedules.admin.run_page import context_of
 from schedules.models import Run
 from schedules.templatetags.schedules_runs import status_word, visible
@@ -42,17 +44,17 @@ class RunAdmin(RunModelAdmin):
         return runs.select_related("schedule") if of_one else runs.defer(*PAYLOAD_FIELDS)
 
     def get_urls(self) -> list[URLPattern]:
-        """Add what can be done with a run, and leave Django's redirect of old addresses out: it asks nobody."""
+        """Add what can be done with a run."""
 
         def page(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             return self.admin_site.admin_view(partial(view, self))
 
-        return [
+        own = [
             path("job/<str:job_id>/", page(run_actions.of_job_view), name="schedules_run_of_job"),
             path("<str:object_id>/again/", page(run_actions.again_view), name="schedules_run_again"),
             path("<str:object_id>/stop/", page(run_actions.stop_view), name="schedules_run_stop"),
-            *(pattern for pattern in super().get_urls() if pattern.name),
         ]
+        return addresses(self, [*own, *super().get_urls()])
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -91,6 +93,12 @@ class RunAdmin(RunModelAdmin):
             **(extra_context or {}),
         }
         return TemplateResponse(request, "schedules/run.html", context)
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show who ran it again or stopped it."""
+        return history_page(self, request, object_id)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody writes the ledger by hand."""

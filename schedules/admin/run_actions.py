@@ -20,6 +20,7 @@ from schedules.services import ServiceError, once
 from schedules.services.stopping import stop_job
 from schedules.templatetags.schedules_health import health_of
 from schedules.translating import translated
+from schedules.validators import visible_text
 
 if TYPE_CHECKING:
     from schedules.admin.run import RunAdmin
@@ -62,7 +63,7 @@ def again_view(admin: RunAdmin, request: HttpRequest, object_id: str) -> HttpRes
             warning = _("No worker listens on this queue: the run will wait.")
         elif Run.objects.running().filter(schedule=schedule).exists():
             warning = _("A run of it is still running; this one starts beside it.")
-        question = _("Run “%(name)s” again?") % {"name": schedule.name}
+        question = _("Run “%(name)s” again?") % {"name": str(schedule)}
         return _ask(admin, request, run, question, _("Run again"), lines, warning)
     try:
         if not once.is_first(request.POST.get("token", "")):
@@ -75,7 +76,7 @@ def again_view(admin: RunAdmin, request: HttpRequest, object_id: str) -> HttpRes
         return _back(run)
     admin.log_change(request, run, texts.gettext("Ran it again as %(job)s.") % {"job": job.id})
     place = reverse("admin:schedules_run_of_job", args=[job.id])
-    text = _("“%(name)s” is queued.") % {"name": schedule.name}
+    text = _("“%(name)s” is queued.") % {"name": str(schedule)}
     messages.success(request, format_html('{} <a href="{}">{}</a>', text, place, _("See the run")))
     return _back(run)
 
@@ -140,6 +141,7 @@ def _ask(
     *,
     kind: str = "main",
 ) -> HttpResponse:
+    question = visible_text(question)
     context: dict[str, Any] = {
         **admin.admin_site.each_context(request),
         "title": question,

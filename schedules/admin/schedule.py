@@ -8,25 +8,36 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.admin.utils import flatten_fieldsets
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path
-from django.utils.translation import gettext, ngettext
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from schedules import texts
-from schedules.admin import schedule_actions
+from schedules.admin import many_actions, schedule_actions
+from schedules.admin.addresses import addresses
 from schedules.admin.change_list import QueueFilter, ScheduleChangeList, StateFilter, TagFilter
-from schedules.admin.changes import PAYLOAD_FIELDS, change_message, creation_message, values_of
+from schedules.admin.changes import (
+    PAYLOAD_FIELDS,
+    change_message,
+    creation_message,
+    deletion_message,
+    values_of,
+)
 from schedules.admin.form_page import page_context, preview_view, test_view
+from schedules.admin.history import history_page
 from schedules.admin.list_columns import ScheduleColumns
+from schedules.admin.resync import resync_view
 from schedules.admin.waiting import SaysWhenRedisIsAway
 from schedules.forms import REQUEST_FIELDS, ScheduleForm
 from schedules.models import Kind, Schedule
 from schedules.targets import registered_targets
 from schedules.translating import translated
+from schedules.validators import visible_text
 
 TARGET_FIELDS = ("func", *PAYLOAD_FIELDS)
 FORM_ONLY = ("what", *REQUEST_FIELDS)
@@ -52,7 +63,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
     search_help_text = _("Name, function, description, tags, arguments.")
     ordering = ("name",)
     list_per_page = 50
-    actions = ("run_now", "pause", "resume", "enable", "disable", "copy")
+    actions = ("run_now", "pause", "resume", "enable", "disable", "copy", "remove")
     fieldsets = (
         (
             _("What"),
@@ -119,6 +130,12 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
         context = {"title": _("Schedules"), "functions": registered_targets, **(extra_context or {})}
         return super().changelist_view(request, context)
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave Django's own deletion out: its page lists every row, and its form cannot send more than 1,000."""
+        found = super().get_actions(request)
+        found.pop("delete_selected", None)
+        return found
+
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Search arguments only for those who may see them: a search that hits tells what they hold."""
         fields = tuple(super().get_search_fields(request))
@@ -135,7 +152,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
         def ask(question: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             return view(partial(question, self))
 
-        return [
+        own = [
             path("<path:object_id>/run/", ask(schedule_actions.run_view), name="schedules_schedule_run"),
             path(
                 "<path:object_id>/pause/", ask(schedule_actions.pause_view), name="schedules_schedule_pause"
@@ -145,10 +162,13 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
                 ask(schedule_actions.resume_view),
                 name="schedules_schedule_resume",
             ),
+            path("pause-all/", ask(many_actions.pause_all_view), name="schedules_schedule_pause_all"),
+            path("resume-all/", ask(many_actions.resume_all_view), name="schedules_schedule_resume_all"),
+            path("resync/", ask(resync_view), name="schedules_schedule_resync"),
             path("preview/", view(preview_view), name="schedules_schedule_preview"),
             path("test-request/", view(self.test_request), name="schedules_schedule_test"),
-            *super().get_urls(),
         ]
+        return addresses(self, [*own, *super().get_urls()])
 
     def test_request(self, request: HttpRequest) -> HttpResponse:
         """Send the request that is filled in, once."""
@@ -235,7 +255,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             self.message_user(
                 request,
                 gettext("“%(name)s” is saved and will not run. %(problem)s")
-                % {"name": obj.name, "problem": translated(problem)},
+                % {"name": str(obj), "problem": visible_text(translated(problem))},
                 messages.WARNING,
             )
 
@@ -247,7 +267,33 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             return creation_message(form.instance)
         return change_message(form.before, values_of(form.instance))
 
-    # --- what can be done: see schedule_actions ---------------------------------------------------------------
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show every change with its old and its new value."""
+        return history_page(self, request, object_id)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> list[LogEntry]:
+        """Keep the last values of what is deleted, so that it can be made again."""
+        return [
+            LogEntry.objects.log_actions(
+                user_id=request.user.pk or 0,
+                queryset=[schedule],
+                action_flag=DELETION,
+                change_message=deletion_message(schedule),
+                single_object=True,
+            )
+            for schedule in queryset
+        ]
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: Any) -> HttpResponse:
+        """Say where the last values of what was deleted can be read."""
+        response: HttpResponse = super().response_delete(request, obj_display, obj_id)
+        place = reverse("admin:schedules_schedule_history", args=[obj_id])
+        messages.info(request, format_html('<a href="{}">{}</a>', place, gettext("See what it was")))
+        return response
+
+    # --- what can be done: see schedule_actions, many_actions -------------------------------------------------
 
     def has_run_permission(self, request: HttpRequest) -> bool:
         """Whether this user may start runs."""
@@ -260,54 +306,37 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
     @admin.action(description=_("Run now…"), permissions=("run",))
     def run_now(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
         """Start one run of each."""
-        return schedule_actions.run_many(self, request, chosen)
+        return many_actions.run_many(self, request, chosen)
 
     @admin.action(description=_("Pause…"), permissions=("pause",))
     def pause(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
         """Pause each."""
-        return schedule_actions.pause_many(self, request, chosen)
+        return many_actions.pause_many(self, request, chosen)
 
     @admin.action(description=_("Resume…"), permissions=("pause",))
     def resume(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
         """Resume each."""
-        return schedule_actions.resume_many(self, request, chosen)
+        return many_actions.resume_many(self, request, chosen)
 
     @admin.action(description=_("Copy…"), permissions=("add",))
     def copy(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
         """Copy each."""
-        return schedule_actions.copy_many(self, request, chosen)
+        return many_actions.copy_many(self, request, chosen)
 
-    # --- enable and disable: the intent -----------------------------------------------------------------------
+    @admin.action(description=_("Enable…"), permissions=("change",))
+    def enable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
+        """Set `enabled`: the intent."""
+        return many_actions.switch_many(self, request, chosen, enabled=True)
 
-    @admin.action(description=_("Enable"), permissions=("change",))
-    def enable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> None:
-        """Set `enabled`, one row at a time, so that each is synced and logged."""
-        self._set_enabled(request, chosen, enabled=True)
+    @admin.action(description=_("Disable…"), permissions=("change",))
+    def disable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
+        """Take `enabled` away."""
+        return many_actions.switch_many(self, request, chosen, enabled=False)
 
-    @admin.action(description=_("Disable"), permissions=("change",))
-    def disable(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> None:
-        """Take `enabled` away, one row at a time, so that each is synced and logged."""
-        self._set_enabled(request, chosen, enabled=False)
-
-    def _set_enabled(self, request: HttpRequest, chosen: QuerySet[Schedule], *, enabled: bool) -> None:
-        changed = 0
-        # The log is English, whoever writes it.
-        logged = texts.gettext("Enabled.") if enabled else texts.gettext("Disabled.")
-        for schedule in chosen.exclude(enabled=enabled):
-            schedule.enabled = enabled
-            schedule.version = F("version") + 1
-            # Only these fields: a row that somebody edits meanwhile keeps the edit.
-            schedule.save(update_fields=["enabled", "version", "updated_at"])
-            self.log_change(request, schedule, logged)
-            changed += 1
-        text = (
-            ngettext("%(count)d schedule is enabled now.", "%(count)d schedules are enabled now.", changed)
-            if enabled
-            else ngettext(
-                "%(count)d schedule is disabled now.", "%(count)d schedules are disabled now.", changed
-            )
-        )
-        self.message_user(request, text % {"count": changed}, messages.SUCCESS)
+    @admin.action(description=_("Delete…"), permissions=("delete",))
+    def remove(self, request: HttpRequest, chosen: QuerySet[Schedule]) -> HttpResponse | None:
+        """Delete each."""
+        return many_actions.remove_many(self, request, chosen)
 
 
 def _without(fields: Any, hidden: set[str]) -> list[Any]:

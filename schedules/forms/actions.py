@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from schedules.forms.errors import VisibleErrors
 from schedules.forms.fields import MomentField, aware
 from schedules.forms.when import known_zone
 from schedules.validators import check_plain_text
@@ -18,6 +19,9 @@ from schedules.validators import check_plain_text
 
 class RunForm(forms.Form):
     """Arguments for one run."""
+
+    def __init__(self, data: Any = None, *, initial: Any = None) -> None:
+        super().__init__(data, initial=initial, error_class=VisibleErrors)
 
     args = forms.JSONField(
         label=gettext_lazy("Positional arguments"),
@@ -58,12 +62,26 @@ class PauseForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, zone_name: str, reason_required: bool = False) -> None:
-        super().__init__(data)
+        super().__init__(data, error_class=VisibleErrors)
         self.zone = known_zone(zone_name) or UTC
         self.fields["reason"].required = reason_required
         self.fields["until"].help_text = _("On the clock of %(zone)s. Empty: until somebody resumes it.") % {
             "zone": str(self.zone)
         }
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it was sent to see what a pause would leave out, and not to pause."""
+        return self.is_bound and "_count" in self.data
+
+    @property
+    def end(self) -> datetime | None:
+        """The end that was entered, as far as it can be read."""
+        if not self.is_bound:
+            return None
+        self.is_valid()
+        moment: datetime | None = self.cleaned_data.get("until")
+        return moment
 
     def clean_until(self) -> datetime | None:
         """Read the moment in the zone; it lies ahead."""

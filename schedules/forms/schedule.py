@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from schedules.conf import conf
+from schedules.forms.errors import VisibleErrors
 from schedules.forms.fields import IntervalField, MomentField, TagsField
 from schedules.forms.http_request import (
     DEFAULTS,
@@ -24,6 +25,7 @@ from schedules.forms.stale import differences
 from schedules.forms.when import KINDS, WhenMixin
 from schedules.models import Schedule
 from schedules.targets import Target, registered_targets
+from schedules.validators import visible_text
 
 if TYPE_CHECKING:
     ModelForm = forms.ModelForm[Schedule]
@@ -102,7 +104,7 @@ class ScheduleForm(WhenMixin, RequestForm, ModelForm):
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **{"error_class": VisibleErrors, **kwargs})
         self.before: dict[str, Any] = {}
         """The stored values, by name of the field; empty for a new schedule."""
         if not self.instance._state.adding:
@@ -221,7 +223,7 @@ class ScheduleForm(WhenMixin, RequestForm, ModelForm):
         present = {value for value, _label in choices}
         for value in (self.initial.get(name), bound):
             if value and value not in present:
-                choices.append((value, _("%(value)s (not found)") % {"value": value}))
+                choices.append((value, _("%(value)s (not found)") % {"value": visible_text(str(value))}))
                 present.add(value)
         old = self.fields[name]
         self.fields[name] = forms.ChoiceField(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from schedules.forms.schedule import ScheduleForm
 
 LONGEST_VALUE = 120
+"""Characters of a value in a sentence."""
 
 
 def differences(form: ScheduleForm, cleaned: dict[str, Any]) -> Iterator[str]:
@@ -48,7 +49,7 @@ def differences(form: ScheduleForm, cleaned: dict[str, Any]) -> Iterator[str]:
     yield _("Save again to store what is shown here, or reload the page to see what is stored.")
 
 
-def value_text(value: Any) -> str:
+def value_text(value: Any, *, longest: int = LONGEST_VALUE) -> str:
     """Return a value as one line, for people."""
     if value is None or value == "":
         return _("empty")
@@ -60,4 +61,4 @@ def value_text(value: Any) -> str:
         text = f"{value:%Y-%m-%d %H:%M:%S} UTC"
     else:
         text = str(value)
-    return Truncator(text).chars(LONGEST_VALUE)
+    return Truncator(text).chars(longest)

@@ -20,11 +20,9 @@ from rq.utils import utcparse
 from schedules.engine import keys, presence
 from schedules.engine.identity import identity_of
 from schedules.engine.presence import Presence
+from schedules.services import pages
 from schedules.services.connection import address_of, with_bounded_waits
 
-CONNECT_SECONDS: Final = 0.2
-ANSWER_SECONDS: Final = 0.35
-"""With the second try that a connection gets, a Redis that hangs costs a page 0.7 s."""
 SHOWN: Final = 20
 """Overdue entries that are looked at."""
 
@@ -88,7 +86,7 @@ class RedisFacts:
 @lru_cache(maxsize=1)
 def _client() -> Redis:
     return with_bounded_waits(
-        django_rq.get_connection("default"), connect=CONNECT_SECONDS, answer=ANSWER_SECONDS
+        django_rq.get_connection("default"), connect=pages.CONNECT_SECONDS, answer=pages.ANSWER_SECONDS
     )
 
 
@@ -109,6 +107,9 @@ def ask_redis(queues: Sequence[str], *, overdue_seconds: float) -> RedisFacts:
     """
     client = _client()
     address = address_of(client)
+    known = pages.known_problem()
+    if known:
+        return RedisFacts(address=address, problem=known, last_contact=_last_contact.get(address))
     began = time.monotonic()
     try:
         with client.pipeline(transaction=False) as pipe:
@@ -128,11 +129,9 @@ def ask_redis(queues: Sequence[str], *, overdue_seconds: float) -> RedisFacts:
         if isinstance(answers[0], RedisError):
             raise answers[0]
     except (RedisError, OSError) as error:
-        return RedisFacts(
-            address=address,
-            problem=str(error) or type(error).__name__,
-            last_contact=_last_contact.get(address),
-        )
+        problem = str(error) or type(error).__name__
+        pages.remember(problem)
+        return RedisFacts(address=address, problem=problem, last_contact=_last_contact.get(address))
     latency = time.monotonic() - began
     clock, signs, lease, workers, registered, quarantined, first, info, save = (
         None if isinstance(answer, RedisError) else answer for answer in answers[:9]

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from schedules.models.choices import FAILED_STATUSES, OPEN_STATUSES, SLOT_TRIGGERS, RunStatus, RunTrigger
 from schedules.models.lookups import AnyOf, OneOf
 from schedules.models.statistics import Statistics, measure_here, measure_in_sql
+from schedules.validators import visible_text
 
 if TYPE_CHECKING:
     from schedules.models.schedule import Schedule
@@ -235,7 +236,8 @@ class Run(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.schedule_name or self.func or self.job_id} {self.scheduled_for:%Y-%m-%d %H:%M:%S} UTC"
+        name = visible_text(self.schedule_name or self.func or self.job_id or "")
+        return f"{name} {self.scheduled_for:%Y-%m-%d %H:%M:%S} UTC"
 
     def measure(self) -> None:
         """Set `delay` and `duration` from the moments; for whoever writes rows. Nothing is saved.

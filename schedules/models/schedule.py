@@ -209,7 +209,7 @@ class Schedule(models.Model):
         constraints = SCHEDULE_CONSTRAINTS
 
     def __str__(self) -> str:
-        return self.name
+        return validators.visible_text(self.name)
 
     def clean(self) -> None:
         """Set what the kind does not use to null, and check all that one field alone cannot tell.

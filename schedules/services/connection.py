@@ -11,11 +11,12 @@ import django_rq
 from django.core.signals import setting_changed
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 from redis.retry import Retry
 from redis.sentinel import SentinelConnectionPool
 
 from schedules.engine import Scheduler
+from schedules.services import pages
 from schedules.services.errors import SchedulerUnavailableError
 from schedules.texts import gettext as _
 
@@ -31,8 +32,9 @@ def with_bounded_waits(client: Redis, *, connect: float, answer: float) -> Redis
         **pool.connection_kwargs,
         "socket_connect_timeout": connect,
         "socket_timeout": answer,
-        # A second try at once, for the connection that the server closed while it was idle.
-        "retry": Retry(NoBackoff(), 1),
+        # A second try at once, for the connection that the server closed while it was idle; none for a server that
+        # hangs: it would double the wait.
+        "retry": Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     }
     if isinstance(pool, SentinelConnectionPool):
         bounds.pop("connection_pool", None)
@@ -44,18 +46,24 @@ def with_bounded_waits(client: Redis, *, connect: float, answer: float) -> Redis
     return Redis(connection_pool=type(pool)(connection_class=pool.connection_class, **bounds))
 
 
-@lru_cache(maxsize=8)
 def scheduler_for(queue: str = "default") -> Scheduler:
-    """Return the scheduler that serves a queue's Redis, one per process."""
+    """Return the scheduler that serves a queue's Redis, one per process; for pages another one, which waits less."""
+    return _scheduler_for(queue, for_pages=pages.is_page())
+
+
+@lru_cache(maxsize=16)
+def _scheduler_for(queue: str, *, for_pages: bool) -> Scheduler:
     client = with_bounded_waits(
-        django_rq.get_connection(queue), connect=CONNECT_SECONDS, answer=ANSWER_SECONDS
+        django_rq.get_connection(queue),
+        connect=pages.CONNECT_SECONDS if for_pages else CONNECT_SECONDS,
+        answer=pages.ANSWER_SECONDS if for_pages else ANSWER_SECONDS,
     )
     return cast(Scheduler, django_rq.get_scheduler(queue, connection=client))
 
 
 def forget_connections(**_signal: Any) -> None:
     """Make the next call connect anew: after settings have changed, as tests do."""
-    scheduler_for.cache_clear()
+    _scheduler_for.cache_clear()
 
 
 setting_changed.connect(forget_connections)
@@ -66,15 +74,24 @@ def redis_errors_as_ours(client: Redis) -> Iterator[None]:
     """Turn every error of the connection into the one type that callers need to know.
 
     Raises:
-        SchedulerUnavailableError: Redis does not answer, or refuses.
+        SchedulerUnavailableError: Redis does not answer, or refuses; or it did not answer this page before.
     """
+    problem = pages.known_problem()
+    if problem:
+        raise SchedulerUnavailableError(_unavailable(client, problem))
     try:
         yield
     except RedisError as error:
-        raise SchedulerUnavailableError(
-            _("Redis is not reachable at %(address)s (%(error)s). Start it, or correct REDIS_URL.")
-            % {"address": address_of(client), "error": error}
-        ) from error
+        if isinstance(error, ConnectionError | TimeoutError):
+            pages.remember(str(error))
+        raise SchedulerUnavailableError(_unavailable(client, error)) from error
+
+
+def _unavailable(client: Redis, problem: object) -> str:
+    return _("Redis is not reachable at %(address)s (%(error)s). Start it, or correct REDIS_URL.") % {
+        "address": address_of(client),
+        "error": problem,
+    }
 
 
 def address_of(client: Redis) -> str:

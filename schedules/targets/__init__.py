@@ -21,7 +21,13 @@ No rows and no Redis here: the worker asks the same questions.
 from __future__ import annotations
 
 from schedules.targets.arguments import check_arguments
-from schedules.targets.errors import ArgumentsError, TargetError, TargetNotAllowedError, TargetNotFoundError
+from schedules.targets.errors import (
+    ArgumentsError,
+    TargetError,
+    TargetMalformedError,
+    TargetNotAllowedError,
+    TargetNotFoundError,
+)
 from schedules.targets.lookup import Target, broken_modules, is_allowed, registered_targets, resolve
 from schedules.targets.marks import Mark, schedulable
 
@@ -30,6 +36,7 @@ __all__ = [
     "Mark",
     "Target",
     "TargetError",
+    "TargetMalformedError",
     "TargetNotAllowedError",
     "TargetNotFoundError",
     "broken_modules",

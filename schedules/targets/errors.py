@@ -11,6 +11,10 @@ class TargetNotFoundError(TargetError):
     """The path leads to no function: it is malformed, its module cannot be imported, or has no such name."""
 
 
+class TargetMalformedError(TargetNotFoundError):
+    """The text is no dotted path: no deploy will bring what it names."""
+
+
 class TargetNotAllowedError(TargetError):
     """The path leads to something that may not be scheduled."""
 

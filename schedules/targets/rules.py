@@ -14,7 +14,7 @@ from typing import Final
 from django.apps import apps
 
 from schedules.conf import conf
-from schedules.targets.errors import TargetNotAllowedError, TargetNotFoundError
+from schedules.targets.errors import TargetMalformedError, TargetNotAllowedError, TargetNotFoundError
 from schedules.targets.marks import mark_of
 from schedules.texts import Text
 from schedules.texts import gettext as _
@@ -28,13 +28,13 @@ NOT_JOBS: Final = frozenset({"django_rq.jobs", "django_rq.job"})
 
 def split_path(path: object) -> tuple[str, str]:
     if not isinstance(path, str) or len(path) > LONGEST_PATH:
-        raise TargetNotFoundError(
+        raise TargetMalformedError(
             _("%(path)s is not a dotted path of at most %(most)s characters.")
             % {"path": _short(path), "most": LONGEST_PATH}
         )
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise TargetNotFoundError(
+        raise TargetMalformedError(
             _("%(path)s is not a dotted path; give module and function, as in shop.jobs.sync_orders.")
             % {"path": _short(path)}
         )

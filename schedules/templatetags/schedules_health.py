@@ -9,6 +9,8 @@ from typing import Any
 
 from django import template
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from schedules.health import Facts, Finding, findings, gather, summary
 
@@ -32,8 +34,29 @@ def health_of(request: HttpRequest | None) -> tuple[Facts, list[Finding]]:
 @register.inclusion_tag("schedules/banners.html", takes_context=True)
 def schedules_banners(context: dict[str, Any]) -> dict[str, Any]:
     """Show what operators must know: at most three banners, the rest folded."""
-    _, found = health_of(context.get("request"))
-    return {"shown": found[:SHOWN], "folded": found[SHOWN:]}
+    request = context.get("request")
+    _facts, found = health_of(request)
+    return {"shown": found[:SHOWN], "folded": found[SHOWN:], "remedies": _remedies(request)}
+
+
+def _remedies(request: HttpRequest | None) -> dict[str, Any]:
+    """Return where what a code tells of can be mended, by code; what this user may not do is left out."""
+    user = getattr(request, "user", None)
+    remedies = {
+        "S104": ("change_schedule", "resync", _("Resync")),
+        "S110": ("pause_schedule", "resume_all", _("Resume")),
+    }
+    return {
+        code: {"url": reverse(f"admin:schedules_schedule_{name}"), "word": word}
+        for code, (right, name, word) in remedies.items()
+        if user is not None and user.has_perms((f"schedules.{right}", "schedules.view_schedule"))
+    }
+
+
+@register.filter
+def of_code(remedies: dict[str, Any], code: str) -> Any:
+    """Return what is there for a code."""
+    return remedies.get(code)
 
 
 @register.inclusion_tag("schedules/health_line.html", takes_context=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,16 +16,12 @@ from django.utils.translation import gettext_lazy, pgettext
 
 from schedules.health import words
 from schedules.models import RunStatus, RunTrigger
+from schedules.validators import visible_text
 
 register = template.Library()
 
 SHOWN_CHARACTERS: Final = 65_536
 """Of a text, so much of the end is shown."""
-_TRICKS: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
-)
-_ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
 STATUS_WORDS: Final[dict[str, Any]] = {
     RunStatus.QUEUED: gettext_lazy("Queued"),
     RunStatus.RUNNING: gettext_lazy("Running"),
@@ -136,8 +131,7 @@ def visible(text: str | None) -> str:
     >>> visible("a\x00b\u202ec")
     'a⟨00⟩b⟨202E⟩c'
     """
-    plain = _ANSI.sub("", (text or "").replace("\r\n", "\n").replace("\r", "\n"))
-    return _TRICKS.sub(lambda found: f"⟨{ord(found[0]):02X}⟩", plain)
+    return visible_text(text or "")
 
 
 @register.filter

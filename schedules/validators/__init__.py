@@ -10,6 +10,7 @@ from schedules.validators.values import (
     check_plain_text,
     json_text,
     tidy_tags,
+    visible_text,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "schedule_errors",
     "tidy_tags",
     "trigger_errors",
+    "visible_text",
 ]

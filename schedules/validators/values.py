@@ -16,6 +16,10 @@ LONGEST_ARGUMENTS: Final = 200_000
 LONGEST_TAG: Final = 50
 MOST_TAGS: Final = 20
 
+_TRICKS: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+)
+_ANSI: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _SEPARATORS: Final = re.compile(r"[\s,;]+")
 
 
@@ -23,6 +27,16 @@ def shown(value: object) -> str:
     """Quote a refused value for a sentence: printable, and never longer than a line."""
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def visible_text(text: str) -> str:
+    """Make characters visible that hide or turn what stands around them; colours of a terminal are dropped.
+
+    >>> visible_text("a\\x00b\\u202ec")
+    'a⟨00⟩b⟨202E⟩c'
+    """
+    plain = _ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _TRICKS.sub(lambda found: f"⟨{ord(found[0]):02X}⟩", plain)
 
 
 def check_no_nul(text: str) -> None:

@@ -8,7 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
+from schedules.services.pages import waits_briefly
 
+
+@waits_briefly
 def dashboard(request: HttpRequest) -> HttpResponse:
     """Show it to those who may see schedules.
 

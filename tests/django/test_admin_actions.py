@@ -68,7 +68,7 @@ class TestRunNow:
         assert SchedulerService.next_run(schedule.pk) == before
         assert reverse("admin:schedules_run_of_job", args=[job.id]) in first.content.decode()
         assert "it runs once" in again.content.decode()
-        assert LogEntry.objects.get().get_change_message() == f"Run now, as {job.id}."
+        assert LogEntry.objects.get().get_change_message() == f"Added run “{job.id}”."
 
     def test_other_arguments_are_for_this_run_alone(
         self, admin_client: Client, schedule: Schedule, redis: redis_py.Redis
@@ -80,7 +80,11 @@ class TestRunNow:
         assert (tuple(job.args), job.kwargs) == ((99,), {"full": True})
         schedule.refresh_from_db()
         assert schedule.args == [30]
-        assert "with other arguments" in LogEntry.objects.get().get_change_message()
+        history = admin_client.get(page("history", schedule)).content.decode()
+        assert "with other arguments" in history
+        assert reverse("admin:schedules_run_of_job", args=[job.id]) in history
+        assert "[30]" in history
+        assert "[99]" in history
 
     @pytest.mark.parametrize("args", ["[", "{}", "[1, 2, 3]"])
     def test_arguments_that_do_not_fit_start_nothing(
@@ -150,7 +154,7 @@ class TestPause:
         assert schedule.paused_at is None
         assert schedule.resumed_at is not None
         assert "Its next planned run is" in html
-        assert "was paused: tax rates" in LogEntry.objects.get().get_change_message()
+        assert "pause reason (tax rates → empty)" in LogEntry.objects.get().get_change_message()
 
 
 class TestMany:

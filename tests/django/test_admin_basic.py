@@ -195,28 +195,35 @@ class TestRights:
 
 
 class TestActions:
-    def test_enable_and_disable_change_the_intent_and_are_logged(
+    def test_enable_and_disable_ask_and_then_change_the_intent_and_are_logged(
         self, admin_client: Client, schedule: Schedule
     ) -> None:
         off = Schedule.objects.create(name="off", func=FUNC, interval=60, enabled=False)
         both = [str(schedule.pk), str(off.pk)]
-        response = admin_client.post(
-            reverse(LIST), {"action": "disable", "_selected_action": both}, follow=True
-        )
-        assert "1 schedule is disabled now." in response.content.decode()
+        data = {"action": "disable", "_selected_action": both}
+        asked = admin_client.post(reverse(LIST), data).content.decode()
+        assert "Disable 1 schedule?" in asked  # the other one is off already
+        assert Schedule.objects.filter(enabled=True).exists()
+        told = admin_client.post(reverse(LIST), {**data, "confirmed": "1"}, follow=True).content.decode()
+        assert "1 schedule is disabled now." in told
+        assert "state=disabled" in told
         assert not Schedule.objects.filter(enabled=True).exists()
-        admin_client.post(reverse(LIST), {"action": "enable", "_selected_action": both})
+        data = {"action": "enable", "_selected_action": both, "confirmed": "1"}
+        admin_client.post(reverse(LIST), data)
+        admin_client.post(reverse(LIST), data)  # a double click: nothing is left to do
         assert Schedule.objects.filter(enabled=True).count() == 2
         assert sorted(entry.get_change_message() for entry in LogEntry.objects.all()) == [
-            "Disabled.",
-            "Enabled.",
-            "Enabled.",
+            "Changed enabled (no → yes).",
+            "Changed enabled (no → yes).",
+            "Changed enabled (yes → no).",
         ]
 
     def test_those_who_may_only_look_have_no_actions(self, client: Client, schedule: Schedule) -> None:
         staff(client, "view_schedule")
         assert b'name="action"' not in client.get(reverse(LIST)).content
-        client.post(reverse(LIST), {"action": "disable", "_selected_action": [str(schedule.pk)]})
+        client.post(
+            reverse(LIST), {"action": "disable", "_selected_action": [str(schedule.pk)], "confirmed": "1"}
+        )
         schedule.refresh_from_db()
         assert schedule.enabled
 

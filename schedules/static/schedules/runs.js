@@ -53,6 +53,27 @@
         if (region.scrollWidth > region.clientWidth) { region.scrollLeft = region.scrollWidth * Number(region.dataset.start); }
     });
 
+    /* What a pause leaves out is counted anew when its end is changed; without this, its button does the same. */
+    document.querySelectorAll("button[data-count]").forEach((button) => {
+        const place = document.getElementById(button.dataset.count);
+        const until = button.form.elements.namedItem("until");
+        if (!place || !until) { return; }
+        button.hidden = true;
+        let asked = null;
+        until.addEventListener("change", async () => {
+            if (asked) { asked.abort(); }
+            asked = new AbortController();
+            const body = new URLSearchParams(new FormData(button.form));
+            body.set(button.name, button.value);
+            try {
+                const answer = await fetch(window.location.href, { method: "POST", body, signal: asked.signal });
+                const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+                const fresh = answer.ok && page.getElementById(place.id);
+                if (fresh) { place.replaceChildren(...document.adoptNode(fresh).childNodes); }
+            } catch (error) { /* the button is still there to be pressed on the server's page */ }
+        });
+    });
+
     dress(document);
     follow();
 })();
