@@ -192,7 +192,8 @@ def planned(schedule: Schedule, *, since: datetime, until: datetime, limit: int)
 
 def _words(schedule: Schedule) -> str:
     try:
-        return describe(schedule.trigger())
+        # The times beside it say the zone.
+        return describe(schedule.trigger()).removesuffix(f", {schedule.timezone}")
     except (ValueError, TimingError):
         return ""
 

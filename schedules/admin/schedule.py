@@ -20,6 +20,7 @@ from schedules.admin import schedule_actions
 from schedules.admin.change_list import QueueFilter, ScheduleChangeList, StateFilter, TagFilter
 from schedules.admin.changes import PAYLOAD_FIELDS, change_message, creation_message, values_of
 from schedules.admin.form_page import page_context, preview_view, test_view
+from schedules.admin.health_part import health_view
 from schedules.admin.list_columns import ScheduleColumns
 from schedules.admin.waiting import SaysWhenRedisIsAway
 from schedules.forms import REQUEST_FIELDS, ScheduleForm
@@ -144,6 +145,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
                 name="schedules_schedule_resume",
             ),
             path("preview/", view(preview_view), name="schedules_schedule_preview"),
+            path("health/", view(health_view), name="schedules_schedule_health"),
             path("test-request/", view(self.test_request), name="schedules_schedule_test"),
             *super().get_urls(),
         ]
