@@ -17,6 +17,4 @@ def health_view(request: HttpRequest) -> HttpResponse:
     """
     if not may_see_health(request):
         raise PermissionDenied
-    response = TemplateResponse(request, "schedules/health_part.html")
-    response["Cache-Control"] = "no-store"
-    return response
+    return TemplateResponse(request, "schedules/health_part.html")

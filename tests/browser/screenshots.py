@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,13 +17,14 @@ from django.utils import timezone
 from playwright.sync_api import Page
 from pytest_django.live_server_helper import LiveServer
 
+from schedules.admin import form_page
 from schedules.admin.figures import forget_figures
 from schedules.engine.presence import Presence, zone_data_version
 from schedules.health import facts
 from schedules.health.redis_facts import RedisFacts, WorkerFacts, ask_redis
 from tests.browser.png import in_few_colours
-from tests.support.a_shop import apps_of_the_shop, make_shop
-from tests.support.admin_pages import EMPTY_PAGES, PAGES, AdminPage
+from tests.support.a_shop import answer_of_the_api, apps_of_the_shop, make_shop
+from tests.support.admin_pages import AWAY_PAGES, EMPTY_PAGES, PAGES, AdminPage
 from tests.support.programs import ROOT
 
 NOW: Final = datetime(2026, 11, 24, 8, 12, 40, tzinfo=UTC)
@@ -63,7 +64,8 @@ def still(monkeypatch: pytest.MonkeyPatch, settings: Any, redis: redis_py.Redis)
     monkeypatch.setattr(timezone, "now", lambda: NOW)
     monkeypatch.setattr(facts, "ask_redis", calm_redis)
     settings.TIME_ZONE = "Europe/Berlin"
-    settings.SCHEDULES_FREE_TARGETS = False
+    settings.SCHEDULES_HTTP_ALLOWED = ("https://api.shop.example",)
+    monkeypatch.setattr(form_page, "send_request", answer_of_the_api)
     with apps_of_the_shop():
         yield
 
@@ -114,3 +116,18 @@ def test_pages_of_the_first_start(
     monkeypatch.setattr(facts, "ask_redis", bare)
     forget_figures()
     draw(somebody, live_server, EMPTY_PAGES)
+
+
+def test_pages_while_redis_is_away(
+    somebody: Page, live_server: LiveServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: Any, **_kwargs: Any) -> RedisFacts:
+        return RedisFacts(
+            address="redis.shop.example:6379",
+            problem="Connection refused",
+            last_contact=NOW - timedelta(minutes=3),
+        )
+
+    make_shop(NOW)
+    monkeypatch.setattr(facts, "ask_redis", away)
+    draw(somebody, live_server, AWAY_PAGES)

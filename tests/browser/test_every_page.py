@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import redis as redis_py
@@ -11,11 +10,13 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import Browser, Page
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from schedules.admin import form_page
 from schedules.engine import Scheduler
 from tests.browser.conftest import log_in, watch
-from tests.support.a_shop import apps_of_the_shop, make_shop
+from tests.support.a_shop import answer_of_the_api, apps_of_the_shop, make_shop
 from tests.support.admin_pages import EMPTY_PAGES, NO_PAGES, PAGES, AdminPage, addresses_of_the_admin
 from tests.support.barriers import OF_COLOUR, axe, cut_off, skipped, walked
 
@@ -26,8 +27,11 @@ NARROWEST = {"width": 320, "height": 600}
 
 
 @pytest.fixture
-def shop(redis: redis_py.Redis, transactional_db: None, settings: Any) -> Iterator[None]:
-    settings.SCHEDULES_HTTP_ALLOWED = ("127.0.0.1", "localhost")
+def shop(
+    redis: redis_py.Redis, transactional_db: None, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    settings.SCHEDULES_HTTP_ALLOWED = ("https://api.shop.example",)
+    monkeypatch.setattr(form_page, "send_request", answer_of_the_api)
     with apps_of_the_shop():
         yield
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import NAMESPACE_DNS, uuid5
 
 from django.apps import apps
 from django.conf import settings
@@ -23,6 +24,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.test import override_settings
 
 from schedules.admin.figures import forget_figures
+from schedules.http.send import HttpResult
 from schedules.models import Run, Schedule
 from schedules.models.choices import FAILED_STATUSES
 from schedules.timing import next_slot, previous_slot
@@ -94,6 +96,23 @@ REASONS: Final = {
 }
 
 
+API: Final = "https://api.shop.example/v1/delivery-slots/refresh"
+
+
+def answer_of_the_api(**_request: Any) -> HttpResult:
+    """Answer as the shop's own API does: pages that show an answer need one, and no network."""
+    return HttpResult(
+        status=200,
+        reason="OK",
+        headers=(("Content-Type", "application/json"), ("Server", "shop")),
+        body='{"refreshed": 96, "days": 14}',
+        size=29,
+        truncated=False,
+        milliseconds=84,
+        url=API,
+    )
+
+
 @contextmanager
 def apps_of_the_shop() -> Iterator[None]:
     """Install the shop's own apps, in the place of those of the tests."""
@@ -122,7 +141,7 @@ def make_shop(now: datetime, *, seed: int = 11, frequent_days: float = 2) -> dic
     utc: dict[str, Any] = {"kind": "cron", "timezone": "UTC"}
 
     def add(name: str, habit: Habit | None = None, **fields: Any) -> Schedule:
-        schedule = Schedule(name=name, created_at=founded, **fields)
+        schedule = Schedule(id=uuid5(NAMESPACE_DNS, name), name=name, created_at=founded, **fields)
         schedule.save()
         made[name] = schedule
         if habit is not None:
@@ -136,7 +155,7 @@ def make_shop(now: datetime, *, seed: int = 11, frequent_days: float = 2) -> dic
             days=frequent_days,
             fails=0.006,
             ends="oooooooosooooo",
-            output="09:10:00 INFO shop.jobs: asked 3 market places\n09:10:03 INFO shop.jobs: 42 orders pulled\n",
+            output="08:10:00 INFO shop.jobs: asked 3 market places\n08:10:03 INFO shop.jobs: 42 orders pulled\n",
             result="42",
         ),
         func="shop.jobs.sync_orders",
@@ -156,9 +175,9 @@ def make_shop(now: datetime, *, seed: int = 11, frequent_days: float = 2) -> dic
             error=ERROR,
             traceback=TRACEBACK,
             output=(
-                "04:15:00 INFO shop.search: 18 204 products to index\n"
-                "04:15:03 INFO shop.search: batch 1 of 37\n"
-                "04:15:09 WARNING shop.search: waiting for a lock on shop_product\n"
+                "07:15:00 INFO shop.search: 18 204 products to index\n"
+                "07:15:03 INFO shop.search: batch 1 of 37\n"
+                "07:15:09 WARNING shop.search: waiting for a lock on shop_product\n"
             ),
         ),
         func="shop.jobs.rebuild_search_index",
@@ -261,7 +280,7 @@ def make_shop(now: datetime, *, seed: int = 11, frequent_days: float = 2) -> dic
         "Refresh delivery slots",
         Habit(took=0.35, days=frequent_days, fails=0.01, ends="oooooo"),
         func="schedules.job.job_request",
-        args=["https://api.shop.example/v1/delivery-slots/refresh"],
+        args=[API],
         kwargs={"method": "POST", "headers": {"Authorization": "Bearer secret:DELIVERY"}},
         cron="*/15 6-22 * * *",
         tags=["shop"],
