@@ -48,3 +48,16 @@ def test_a_mistake_is_told_while_it_is_typed_and_nothing_is_lost(
     page.get_by_label("Cron expression").fill("15 * * * *")
     expect(page.locator("#sch-preview tbody tr")).to_have_count(10)
     expect(page.get_by_label("Cron expression")).to_have_value("15 * * * *")
+
+
+def test_after_a_mistake_the_cursor_stands_in_it(admin_page: Page, live_server: LiveServer) -> None:
+    page = admin_page
+    page.goto(live_server.url + ADD)
+    page.get_by_label("Name:", exact=True).fill("Stock")
+    page.get_by_label("Function:", exact=True).select_option("tests.shop.jobs.sync_stock")
+    page.get_by_label("Cron expression").fill("75 * * * *")
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.locator(".errornote")).to_be_visible()
+    expect(page.get_by_label("Cron expression")).to_be_focused()
+    expect(page.get_by_label("Name:", exact=True)).to_have_value("Stock")

@@ -69,8 +69,10 @@ WALK: Final = """
     const box = one.getBoundingClientRect();
     const place = { top: box.top + scrollY, bottom: box.bottom + scrollY, left: box.left, right: box.right };
     // The next one lies below, or on the same line further on, or in the next column.
-    const goesBack = before && place.bottom <= before.top && place.left < before.right;
-    if (goesBack) found.push(`comes after what is below it: ${short}`);
+    const isBeside = before && place.top < before.bottom - 4 && place.bottom > before.top + 4;
+    const goesUp = before && place.bottom <= before.top && place.left < before.right;
+    const goesBack = isBeside && place.right <= before.left;
+    if (goesUp || goesBack) found.push(`is out of order: ${short}`);
     before = place;
   }
   document.activeElement.blur();
