@@ -182,7 +182,8 @@ def _spread(ticks: Iterable[tuple[float, str]]) -> list[Tick]:
 
 def _words(schedule: Schedule) -> str:
     try:
-        return translated(describe(schedule.trigger()))
+        # The times beside it say the zone.
+        return translated(describe(schedule.trigger())).removesuffix(f", {schedule.timezone}")
     except (ValueError, TimingError):
         return ""
 

@@ -29,6 +29,7 @@ from schedules.admin.changes import (
     values_of,
 )
 from schedules.admin.form_page import page_context, preview_view, test_view
+from schedules.admin.health_part import health_view
 from schedules.admin.history import history_page
 from schedules.admin.list_columns import ScheduleColumns
 from schedules.admin.resync import resync_view
@@ -166,6 +167,7 @@ class ScheduleAdmin(ScheduleColumns, SaysWhenRedisIsAway):
             path("resume-all/", ask(many_actions.resume_all_view), name="schedules_schedule_resume_all"),
             path("resync/", ask(resync_view), name="schedules_schedule_resync"),
             path("preview/", view(preview_view), name="schedules_schedule_preview"),
+            path("health/", view(health_view), name="schedules_schedule_health"),
             path("test-request/", view(self.test_request), name="schedules_schedule_test"),
         ]
         return addresses(self, [*own, *super().get_urls()])

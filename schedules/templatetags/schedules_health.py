@@ -33,10 +33,23 @@ def health_of(request: HttpRequest | None) -> tuple[Facts, list[Finding]]:
 
 @register.inclusion_tag("schedules/banners.html", takes_context=True)
 def schedules_banners(context: dict[str, Any]) -> dict[str, Any]:
-    """Show what operators must know: at most three banners, the rest folded."""
-    request = context.get("request")
+    """Show what operators must know: at most three banners, the rest folded; `health.js` keeps them true."""
+    request: HttpRequest | None = context.get("request")
     _facts, found = health_of(request)
-    return {"shown": found[:SHOWN], "folded": found[SHOWN:], "remedies": _remedies(request)}
+    asks = request is not None and may_see_health(request)
+    return {
+        "shown": found[:SHOWN],
+        "folded": found[SHOWN:],
+        "remedies": _remedies(request),
+        "url": reverse("admin:schedules_schedule_health") if asks else "",
+    }
+
+
+def may_see_health(request: HttpRequest) -> bool:
+    """Say whether this user may see any of the pages on which health is shown."""
+    user = getattr(request, "user", None)
+    names = ("view_schedule", "change_schedule", "add_schedule", "view_run")
+    return user is not None and any(user.has_perm(f"schedules.{name}") for name in names)
 
 
 def _remedies(request: HttpRequest | None) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Error, Page
+from django.conf import settings
+from playwright.sync_api import ConsoleMessage, Error, Page, Response
 
 from tests.conftest import CHROMIUM
 
@@ -48,7 +49,17 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 @pytest.fixture
 def page(page: Page) -> Iterator[Page]:
-    """A page on which no script may fail and nothing may be logged as an error."""
+    """A page on which no script may fail, nothing may be logged as an error, and no inline code may run."""
+    faults = watch(page)
+    yield page
+    assert faults == []
+
+
+def watch(page: Page) -> list[str]:
+    """Return a list that fills with what goes wrong on the page, whatever it visits.
+
+    A script or style that the policy forbids is logged as an error by the browser.
+    """
     faults: list[str] = []
 
     def note_console(message: ConsoleMessage) -> None:
@@ -58,8 +69,19 @@ def page(page: Page) -> Iterator[Page]:
     def note_error(error: Error) -> None:
         faults.append(str(error))
 
+    def note_policy(response: Response) -> None:
+        if response.request.resource_type == "document" and not 300 <= response.status < 400:
+            policy = response.headers.get("content-security-policy", "")
+            if "default-src 'self'" not in policy or "unsafe" in policy:
+                faults.append(f"{response.url} has the policy {policy!r}")
+
     page.on("console", note_console)
     page.on("pageerror", note_error)
+    page.on("response", note_policy)
     page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
-    yield page
-    assert faults == []
+    return faults
+
+
+def log_in(page: Page, url: str, session: str) -> None:
+    """Put the cookie of a session into the browser."""
+    page.context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": url}])

@@ -1,15 +1,11 @@
-"""Runs, one run and the first page, in a browser: readable in both schemes and widths, and nothing in the way."""
+"""Runs, one run and the first page, in a browser."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis as redis_py
-from axe_playwright_python.sync_playwright import Axe
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
@@ -20,13 +16,8 @@ from schedules.admin.figures import forget_figures
 from schedules.engine import Scheduler
 from schedules.models import Run, Schedule
 from schedules.sync import Synchronizer
+from tests.browser.conftest import log_in
 from tests.support.ledger_rows import ERROR, a_week
-
-PICTURES = os.environ.get("TEST_PICTURES", "")
-"""A folder into which each page is also drawn."""
-WCAG = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"]}
-}
 
 
 @pytest.fixture(autouse=True)
@@ -52,52 +43,8 @@ def browsed(live_server: LiveServer, page: Page) -> Page:
     User.objects.create_superuser("admin", password="a long word")
     client = Client()
     client.force_login(User.objects.get())
-    page.context.add_cookies(
-        [
-            {
-                "name": settings.SESSION_COOKIE_NAME,
-                "value": client.cookies["sessionid"].value,
-                "url": live_server.url,
-            }
-        ]
-    )
+    log_in(page, live_server.url, client.cookies["sessionid"].value)
     return page
-
-
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_a_barrier(
-    live_server: LiveServer, browsed: Page, rows: dict[str, Any], scheme: Any, width: int
-) -> None:
-    browsed.set_viewport_size({"width": width, "height": 900})
-    browsed.emulate_media(color_scheme=scheme)
-    pages = {
-        "dashboard": "/admin/schedules/",
-        "runs": "/admin/schedules/run/",
-        "failed": f"/admin/schedules/run/{rows['failed'].pk}/change/",
-        "running": f"/admin/schedules/run/{rows['running'].pk}/change/",
-        "again": f"/admin/schedules/run/{rows['failed'].pk}/again/",
-    }
-    found = {}
-    for name, address in pages.items():
-        browsed.goto(f"{live_server.url}{address}")
-        if PICTURES:
-            browsed.screenshot(path=Path(PICTURES) / f"{name}-{scheme}-{width}.png", full_page=True)
-        result = Axe().run(browsed, options=WCAG)
-        found[name] = [
-            (
-                violation["id"],
-                violation["nodes"][0]["html"][:160],
-                violation["nodes"][0].get("failureSummary", "")[:200],
-            )
-            for violation in result.response["violations"]
-        ]
-        sideways = browsed.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        if sideways > 0:
-            found[name].append(("wider than the screen", str(sideways), ""))
-    assert {name: problems for name, problems in found.items() if problems} == {}
 
 
 def test_the_first_start_shows_what_to_do_and_ticks_by_itself(
@@ -106,8 +53,6 @@ def test_the_first_start_shows_what_to_do_and_ticks_by_itself(
     browsed.goto(f"{live_server.url}/admin/schedules/")
     step = browsed.locator(".sch-checklist li").nth(1)
     expect(step).to_contain_text("python manage.py rqscheduler")
-    if PICTURES:
-        browsed.screenshot(path=Path(PICTURES) / "first.png", full_page=True)
     Scheduler(queue_name="default", connection=redis).heartbeat()
     expect(step).to_have_attribute("data-state", "done", timeout=10_000)
 

@@ -35,6 +35,12 @@
   const button = document.getElementById("sch-preview-button");
   if (button) button.hidden = true;
 
+  // --- What is wrong comes first: the cursor stands in it. After the admin's own script, which puts it elsewhere.
+  window.addEventListener("load", () => {
+    const wrong = form.querySelector(".errors :is(input:not([type=hidden]), select, textarea)");
+    if (wrong) wrong.focus();
+  });
+
   // --- Presets: they fill in the kind and what it needs.
   const cron = field("cron");
   if (cron && cron.type === "text") {

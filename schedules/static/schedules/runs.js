@@ -48,9 +48,9 @@
         }, seconds * 1000);
     }
 
-    /* On a narrow screen the timeline begins a little before now. */
-    document.querySelectorAll("[data-start]").forEach((region) => {
-        if (region.scrollWidth > region.clientWidth) { region.scrollLeft = region.scrollWidth * Number(region.dataset.start); }
+    /* On a narrow screen, where the timeline is not shown, the table that says the same is open. */
+    document.querySelectorAll("details.sch-as-table").forEach((table) => {
+        if (window.matchMedia("(max-width: 640px)").matches) { table.open = true; }
     });
 
     /* What a pause leaves out is counted anew when its end is changed; without this, its button does the same. */
