@@ -35,12 +35,13 @@ SPEC_COLUMNS: Final = (
     *("id", "name", "description", "func", "queue", "enabled", "kind", "interval", "cron", "timezone"),
     *("run_at", "starts_at", "ends_at", "max_runs", "jitter", "timeout", "result_ttl", "misfire_policy"),
     *("catchup_window", "overlap_policy", "retry_max", "retry_min_backoff", "retry_max_backoff"),
-    *("paused_at", "paused_until", "resumed_at", "created_at"),
+    *("paused_at", "paused_until", "resumed_at", "created_at", "updated_at"),
 )
 """What a spec is made of, with the arguments: a row in which none of these changed has the digest that it had."""
+UPDATED_AT: Final = SPEC_COLUMNS.index("updated_at")
 ARGUMENTS: Final = ("args", "kwargs")
-PROGRESS_COLUMNS: Final = ("runs_dispatched", "last_slot_at", "updated_at", "resumed_at", "next_run_at")
-"""What is noted of a schedule: how far it has come, and when it is due next."""
+PROGRESS_COLUMNS: Final = ("updated_at", "next_run_at", "runs_dispatched", "last_slot_at", "resumed_at")
+"""What is noted of a schedule: when it was changed last, when it is due next, how far it has come."""
 CHUNK: Final = 500
 
 
@@ -87,12 +88,12 @@ class Synchronizer:
         Raises:
             SchedulerUnavailableError: Redis does not answer.
         """
-        digests, names, problems = self._wanted()
-        difference = Difference(problems=problems, names=names)
         registered = {
             schedule_id: (source, fingerprint)
             for schedule_id, source, fingerprint in SchedulerService.registered()
         }
+        digests, names, problems = self._wanted()
+        difference = Difference(problems=problems, names=names)
         equal = [key for key, wanted in digests.items() if registered.get(key) == ("row", wanted)]
         doubtful = SchedulerService.doubtful(equal)
         kept = len(equal) - len(doubtful)
@@ -118,24 +119,7 @@ class Synchronizer:
     def apply(self, difference: Difference) -> Difference:
         """Make Redis equal to the database where they differ; return what was done, as far as it could be."""
         problems = dict(difference.problems)
-        wanted = [*difference.added, *difference.changed]
-        allowed: dict[str, str] = {}
-        specs: list[ScheduleSpec] = []
-        progress: dict[str, Progress] = {}
-        noted: dict[str, datetime | None] = {}
-        # Read again: a row may have been changed since the comparison.
-        for read in self._read_again(wanted):
-            key, row, moments = str(read[0]), read[: -len(PROGRESS_COLUMNS)], read[-len(PROGRESS_COLUMNS) :]
-            known = self._known.get(key)
-            spec = self._specs.get(key) if known is not None and known[0] == row else None
-            if spec is None:
-                spec, problem = _spec_or_problem(_schedule_of(row), allowed)
-                if problem:
-                    problems[key] = problem
-            if spec is not None:
-                specs.append(spec)
-                progress[key], noted[key] = _progress(*moments[:-1]), moments[-1]
-        self._specs = {}
+        specs, progress, noted = self._to_register([*difference.added, *difference.changed], problems)
         done = _registered(specs, progress, problems)
         # Asked again: a row that was switched on since the comparison must not be taken out.
         still_wanted = set(_wanted_among(difference.removed))
@@ -172,9 +156,35 @@ class Synchronizer:
         )
         return healed
 
-    def _read_again(self, ids: Sequence[str]) -> Iterator[Row]:
-        """Yield the rows of these ids with their progress: by their keys, or all when that is most of them."""
-        rows = _rows(*PROGRESS_COLUMNS)
+    def _to_register(
+        self, ids: Sequence[str], problems: dict[str, str]
+    ) -> tuple[list[ScheduleSpec], dict[str, Progress], dict[str, datetime | None]]:
+        """Return the specs of rows as they are now, how far each has come, and when it is due next as the row says."""
+        specs: list[ScheduleSpec] = []
+        progress: dict[str, Progress] = {}
+        noted: dict[str, datetime | None] = {}
+        stale: list[UUID] = []
+        for pk, updated_at, next_run_at, *come_so_far in self._progress_of(ids):
+            key = str(pk)
+            progress[key], noted[key] = _progress(updated_at, *come_so_far), next_run_at
+            if key in self._specs and self._known[key][0][UPDATED_AT] == updated_at:
+                specs.append(self._specs[key])
+            else:  # changed since the comparison, or its spec was made long ago
+                stale.append(pk)
+        allowed: dict[str, str] = {}
+        for start in range(0, len(stale), CHUNK):
+            for row in _rows().filter(pk__in=stale[start : start + CHUNK]):
+                spec, problem = _spec_or_problem(_schedule_of(row), allowed)
+                if problem:
+                    problems[str(row[0])] = problem
+                if spec is not None:
+                    specs.append(spec)
+        self._specs = {}
+        return specs, progress, noted
+
+    def _progress_of(self, ids: Sequence[str]) -> Iterator[Row]:
+        """Yield id and progress of these rows: by their keys, or reading all when that is most of them."""
+        rows = Schedule.objects.order_by().values_list("pk", *PROGRESS_COLUMNS)
         if len(ids) > CHUNK and len(ids) * 4 > len(self._known):
             among = {UUID(key) for key in ids}
             yield from (row for row in rows.iterator(chunk_size=2000) if row[0] in among)
@@ -244,7 +254,7 @@ def _push(schedule_ids: Sequence[UUID], problems: dict[str, str]) -> None:
             problems[key] = problem
         if spec is not None:
             specs.append(spec)
-            progress[key] = _progress(row.runs_dispatched, row.last_slot_at, row.updated_at, row.resumed_at)
+            progress[key] = _progress(row.updated_at, row.runs_dispatched, row.last_slot_at, row.resumed_at)
     done = _registered(specs, progress, problems)
     off = [key for key in noted if key not in done]
     gone = [str(pk) for pk in schedule_ids if str(pk) not in noted]
@@ -279,10 +289,10 @@ def is_in_sync(schedule: Schedule) -> bool | None:
         return False
 
 
-def _rows(*further: str) -> QuerySet[Schedule, Any]:
-    """Return a query for rows as `Row`, and further columns behind."""
+def _rows() -> QuerySet[Schedule, Any]:
+    """Return a query for all rows as `Row`."""
     texts = [Cast(name, TextField()) for name in ARGUMENTS]
-    return Schedule.objects.order_by().values_list(*SPEC_COLUMNS, *texts, *further)
+    return Schedule.objects.order_by().values_list(*SPEC_COLUMNS, *texts)
 
 
 def _schedule_of(row: Row) -> Schedule:
@@ -355,13 +365,14 @@ def _refusal_of(func: str) -> str:
     return ""
 
 
-def _progress(runs: int, *moments: datetime | None) -> Progress:
+def _progress(
+    updated_at: datetime, runs: int, last_slot_at: datetime | None, resumed_at: datetime | None
+) -> Progress:
     """Return up to where the slots of a row are settled, for an entry that Redis has lost.
 
-    Args:
-        runs: how many it had.
-        moments: the last slot that the keeper saw, the last change of the row, the end of its last pause: the newest.
+    The newest of: the last change of the row, the last slot that the keeper saw, the end of its last pause.
     """
+    moments = (updated_at, last_slot_at, resumed_at)
     return Progress(after=max(moment for moment in moments if moment is not None), runs=runs)
 
 

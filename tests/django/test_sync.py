@@ -229,6 +229,51 @@ def test_what_is_kept_costs_no_new_specs(django_assert_num_queries: Any) -> None
         assert synchronizer.compare().kept == 600
 
 
+def test_what_is_changed_between_comparing_and_applying_is_taken_as_it_is_then() -> None:
+    edited, disabled, same = make(name="edited"), make(name="disabled"), make(name="same")
+    Schedule.objects.bulk_create([edited, disabled, same])
+    synchronizer = Synchronizer()
+    difference = synchronizer.compare()
+    edited.interval, disabled.enabled = 90, False
+    Schedule.objects.bulk_update([edited, disabled], ["interval", "enabled"])
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    Schedule.objects.filter(pk__in=[edited.pk, disabled.pk]).update(updated_at=later)
+    assert set(synchronizer.apply(difference).added) == {str(edited.pk), str(same.pk)}
+    assert (is_in_sync(edited), is_in_sync(disabled), is_in_sync(same)) == (True, True, True)
+    assert SchedulerService.next_run(disabled.pk) is None
+
+
+@pytest.mark.parametrize("part", ["plan", "state", "template", "job", "score", "index"])
+def test_a_part_of_an_entry_that_is_gone_is_found_among_many_and_healed(
+    redis: redis_py.Redis, part: str
+) -> None:
+    rows = [make(name=f"schedule {n}") for n in range(30)]
+    Schedule.objects.bulk_create(rows)
+    synchronizer = Synchronizer()
+    synchronizer.reconcile()
+    key = str(rows[7].pk)
+    if part == "score":
+        redis.zrem(keys.SCHEDULED, key)
+    elif part == "index":
+        redis.hdel(keys.INDEX, key)
+    else:
+        redis.delete(getattr(keys, part)(key))
+    assert is_in_sync(rows[7]) is False
+    healed = synchronizer.reconcile()
+    assert [*healed.added, *healed.changed] == [key]
+    assert is_in_sync(rows[7]) is True
+    assert synchronizer.compare().is_empty
+
+
+def test_comparing_many_takes_a_handful_of_commands(redis: redis_py.Redis) -> None:
+    Schedule.objects.bulk_create([make(name=f"schedule {n}") for n in range(1200)])
+    synchronizer = Synchronizer()
+    synchronizer.reconcile()
+    before = redis.info("stats")["total_commands_processed"]
+    assert synchronizer.compare().kept == 1200
+    assert redis.info("stats")["total_commands_processed"] - before - 1 <= 3
+
+
 @pytest.fixture(autouse=True)
 def _reconnect_afterwards() -> Iterator[None]:
     yield
