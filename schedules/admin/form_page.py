@@ -15,7 +15,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from schedules.admin.last_runs import last_runs, strip, with_first_shown
 from schedules.admin.list_columns import last_run, next_run
@@ -112,9 +112,15 @@ def how_summary(form: Any, schedule: Schedule | None) -> str:
         _("timeout of the queue") if timeout in (None, "") else _("timeout %(value)s s") % {"value": timeout},
         _("if still running: %(policy)s") % {"policy": overlap},
         _("late: %(policy)s") % {"policy": misfire},
-        _("no retries") if retries in (None, "", 0, "0") else _("%(value)s retries") % {"value": retries},
+        _("no retries") if retries in (None, "", 0, "0") else _retries(retries),
     ]
     return " · ".join(parts)
+
+
+def _retries(value: object) -> str:
+    # What was typed may be no number.
+    count = int(str(value)) if str(value).isdecimal() else 2
+    return ngettext("%(value)s retry", "%(value)s retries", count) % {"value": value}
 
 
 def _first_preview(request: HttpRequest, *, form: Any, saved: Schedule | None) -> Preview:
