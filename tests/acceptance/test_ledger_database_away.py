@@ -44,6 +44,15 @@ def unix(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
+def overdue(product: Product) -> float:
+    """Return by how many seconds the oldest slot that is due is late at this moment."""
+    with product.redis.pipeline() as pipe:
+        pipe.time()
+        pipe.zrange(keys.SCHEDULED, 0, 0, withscores=True)
+        (seconds, microseconds), first = pipe.execute()
+    return max(0.0, seconds + microseconds / 1_000_000 - first[0][1])
+
+
 def run_through(product: Product, trouble: Callable[[], AbstractContextManager[None]]) -> None:
     """Run schedules before, during and after the trouble; fail if a slot is late by it, missing or doubled."""
     product.start("redis", "rqscheduler", "rqworker")
@@ -56,8 +65,11 @@ def run_through(product: Product, trouble: Callable[[], AbstractContextManager[N
     )
     time.sleep(4)
     began_at = time.time()
+    late: list[float] = []
     with trouble():
-        time.sleep(SECONDS)
+        while time.time() < began_at + SECONDS:
+            late.append(overdue(product))
+            time.sleep(0.02)
     over_at = time.time()
     wait_for(lambda: product.redis.xlen(keys.EVENTS) < 500, seconds=60, what="the ledger catches up")
     time.sleep(2)
@@ -65,20 +77,16 @@ def run_through(product: Product, trouble: Callable[[], AbstractContextManager[N
     product.start("rqscheduler 2")
     wait_for(lambda: product.redis.xlen(keys.EVENTS) < 500, seconds=40)
     slots: dict[str, list[int]] = {}
-    late: list[float] = []
     for row in ledger(product):
-        slot = unix(row["scheduled_for"])
-        slots.setdefault(row["schedule_name"], []).append(int(slot))
-        if row["enqueued_at"] and began_at < slot < over_at:
-            late.append(unix(row["enqueued_at"]) - slot)
+        slots.setdefault(row["schedule_name"], []).append(int(unix(row["scheduled_for"])))
     assert len(slots) == COUNT
     for name, found in slots.items():
         assert sorted(found) == list(range(min(found), max(found) + 1)), name
         assert min(found) < began_at < over_at <= max(found) + 1, name
     late.sort()
     print(
-        f"\n{sum(map(len, slots.values()))} slots; of {len(late)} jobs without the database "
-        f"p50 {late[len(late) // 2] * 1000:.1f} ms, most {late[-1] * 1000:.1f} ms late"
+        f"\n{sum(map(len, slots.values()))} slots; without the database the oldest that was due was late by "
+        f"{late[len(late) // 2] * 1000:.1f} ms (median), {late[-1] * 1000:.1f} ms (most)"
     )
     assert late[len(late) * 99 // 100] < 0.5
 
