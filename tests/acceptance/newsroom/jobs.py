@@ -48,6 +48,23 @@ def work_until_told(label: str, gate: str) -> str:
     return "told"
 
 
+def fail_until(label: str, attempt: int) -> str:
+    """Leave a trace, and fail before that attempt."""
+    _write((label,), {})
+    job = get_current_job()
+    assert job is not None
+    if job.attempt < attempt:
+        raise ConnectionError(f"{label} failed at attempt {job.attempt}")
+    return "recovered"
+
+
+def work_for(label: str, seconds: float) -> str:
+    """Leave a trace, and work for a while."""
+    _write((label,), {})
+    time.sleep(seconds)
+    return "done"
+
+
 def _write(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     job = get_current_job()
     assert job is not None
