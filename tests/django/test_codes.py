@@ -179,7 +179,7 @@ def checked() -> set[str]:
 def test_where_all_is_well_nothing_is_told(
     redis: redis_py.Redis, admin_client: Client, client: Client
 ) -> None:
-    assert "sch-banner" not in admin_client.get(BOARD).content.decode()
+    assert 'class="sch-banner"' not in admin_client.get(BOARD).content.decode()
     assert status()[0] == 0
     assert checked() == set()
     assert client.get("/health").json()["codes"] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -390,12 +391,14 @@ class TestEverybodyElse:
 def test_the_log_is_english_whoever_acts(german: Client, schedules: dict[str, Schedule]) -> None:
     from django.contrib.admin.models import LogEntry
 
-    german.post(LIST, {"action": "disable", "_selected_action": [str(schedules["Sync orders"].pk)]})
+    chosen = {"action": "disable", "_selected_action": [str(schedules["Sync orders"].pk)]}
+    german.post(LIST, chosen | {"confirmed": "1"})
     german.post(reverse("admin:schedules_schedule_pause", args=[schedules["far"].pk]), {"reason": "Umzug"})
-    assert [entry.change_message for entry in LogEntry.objects.order_by("pk")] == [
-        "Disabled.",
-        "Paused: Umzug",
+    told = [
+        json.loads(entry.change_message)[0]["changed"]["fields"] for entry in LogEntry.objects.order_by("pk")
     ]
+    assert told[0] == ["enabled (yes → no)"]
+    assert told[1][1] == "pause reason (empty → Umzug)"
 
 
 def test_what_the_worker_and_the_keeper_wrote_is_shown_as_it_is(
