@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from schedules.admin.last_runs import last_runs, with_first_shown
+from schedules.admin.last_runs import last_runs
 from schedules.conf import conf
 from schedules.models import Run, RunStatus, Schedule
 from schedules.models.choices import FAILED_STATUSES
@@ -136,10 +136,6 @@ class ScheduleChangeList(ChangeList):
     is_filtered: bool
     is_empty: bool
     """Whether there is no schedule at all, filtered or not."""
-
-    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Schedule]:
-        """Filter, search and order as Django does, and add from where on a row's strip shows runs."""
-        return with_first_shown(super().get_queryset(request, exclude_parameters))
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the rows, and with one query more the runs that their strips show."""

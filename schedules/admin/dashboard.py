@@ -53,6 +53,8 @@ class Lane:
     words: str
     done: str
     """What happened, for the table."""
+    ahead: str
+    """What is planned, for the table."""
     following: datetime | None
 
 
@@ -164,8 +166,19 @@ def _lane(schedule: Schedule, place: int, past: Sequence[tuple[datetime, str]], 
         band=band,
         words=_words(schedule),
         done=done,
+        ahead=_ahead(len(slots)),
         following=slots[0] if slots else None,
     )
+
+
+def _ahead(count: int) -> str:
+    if not count:
+        return "–"
+    if count > MOST_TICKS:
+        return ngettext("more than %(count)d run", "more than %(count)d runs", MOST_TICKS) % {
+            "count": MOST_TICKS
+        }
+    return ngettext("%(count)d run", "%(count)d runs", count) % {"count": count}
 
 
 def _spread(ticks: Iterable[tuple[float, str]]) -> list[Tick]:

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from django.conf import settings
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -17,9 +19,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from schedules.admin.last_runs import last_runs, strip, with_first_shown
+from schedules.admin.last_runs import last_runs, strip
 from schedules.admin.list_columns import last_run, next_run
-from schedules.admin.preview import Preview, preview_of, preview_of_query
+from schedules.admin.preview import Preview, preview_of, preview_of_query, with_company
 from schedules.forms.http_request import RequestForm, request_of
 from schedules.http import HttpJobError, send_request
 from schedules.http.answers import SuccessCodes
@@ -27,6 +29,12 @@ from schedules.models import MisfirePolicy, OverlapPolicy, Schedule
 from schedules.translating import translated
 
 PREFIX: Final = "admin:schedules_schedule_"
+MOST_USED_ZONES: Final = 10
+OLD_ZONES: Final = (
+    *("Etc/", "SystemV/", "posix/", "right/", "US/", "Canada/", "Brazil/", "Chile/", "Mexico/"),
+    *("Arctic/", "Asia/Calcutta", "Asia/Katmandu", "Asia/Rangoon", "Asia/Saigon", "America/Buenos_Aires"),
+)
+"""Names that the zone database keeps for old software; who has one of them keeps it."""
 LONGEST_TEST: Final = 10
 """Seconds that a test request may take: it holds a worker of the web server for so long."""
 
@@ -53,9 +61,18 @@ PRESETS: Final = (
 @lru_cache(maxsize=1)
 def zone_names() -> tuple[str, ...]:
     """Return the zones to choose from, without those that only old software knows."""
-    old = ("Etc/", "SystemV/", "posix/", "right/")
     names = (name for name in sorted(zoneinfo.available_timezones()) if "/" in name)
-    return (*(name for name in names if not name.startswith(old)), "UTC")
+    return (*(name for name in names if not name.startswith(OLD_ZONES)), "UTC")
+
+
+def zones() -> list[str]:
+    """Return the zones to choose from: those in use first, as most schedules live where others do."""
+    used = (
+        Schedule.objects.order_by().values_list("timezone").annotate(n=Count("pk")).order_by("-n", "timezone")
+    )
+    first = [name for name, _count in used[:MOST_USED_ZONES]]
+    first += [name for name in (settings.TIME_ZONE,) if name not in first]
+    return [*first, *(name for name in zone_names() if name not in first)]
 
 
 def page_context(request: HttpRequest, *, form: Any, schedule: Schedule | None) -> dict[str, Any]:
@@ -65,16 +82,16 @@ def page_context(request: HttpRequest, *, form: Any, schedule: Schedule | None) 
     may = request.user.has_perm
     context: dict[str, Any] = {
         "presets": PRESETS,
-        "zones": zone_names(),
+        "zones": zones(),
         "how_summary": how_summary(form, schedule),
-        "preview": _first_preview(request, form=form, saved=saved),
+        "preview": with_company(_first_preview(request, form=form, saved=saved), stored=saved),
         "preview_url": _preview_url(saved),
         "test_url": reverse(f"{PREFIX}test"),
         "may_test": "what" in getattr(form, "fields", {}) and may_test(request),
     }
     if saved is None:
         return context
-    (row,) = with_first_shown(Schedule.objects.filter(pk=saved.pk))
+    row = Schedule.objects.get(pk=saved.pk)
     runs = last_runs([row])[row.pk]
     pk = quote(saved.pk)
     return context | {
@@ -161,7 +178,7 @@ def preview_view(request: HttpRequest) -> HttpResponse:
     if request.GET.get("id") and (may("schedules.view_schedule") or may("schedules.change_schedule")):
         key = _uuid(request.GET["id"])
         stored = None if key is None else Schedule.objects.filter(pk=key).first()
-    preview = preview_of_query(request.GET, stored=stored, now=timezone.now())
+    preview = with_company(preview_of_query(request.GET, stored=stored, now=timezone.now()), stored=stored)
     response = TemplateResponse(request, "admin/schedules/schedule/preview.html", {"preview": preview})
     response["Cache-Control"] = "no-store"
     return response

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Left
+from django.db.models import DateTimeField, Q, Subquery, Value
+from django.db.models.functions import Coalesce, Left
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -20,6 +20,7 @@ from schedules.models.choices import FAILED_STATUSES, RunStatus
 
 SHOWN: Final = 20
 LONGEST_ERROR: Final = 200
+BEFORE_ALL: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 BAR: Final = 5
 GAP: Final = 2
@@ -48,25 +49,21 @@ class LastRun:
         return self.status in FAILED_STATUSES
 
 
-def with_first_shown(schedules: QuerySet[Schedule]) -> QuerySet[Schedule]:
-    """Add `first_shown`: the slot of the oldest run that the strip has room for; None: it has room for all.
-
-    It is read from the index alone. The runs themselves are then a range of that index for each schedule,
-    which every database does fast; "the newest 20 of each" in one query is fast in none that is supported.
-    """
-    newest = Run.objects.filter(schedule=OuterRef("pk")).order_by("-scheduled_for", "-id")
-    return schedules.annotate(first_shown=Subquery(newest.values("scheduled_for")[SHOWN - 1 : SHOWN]))
-
-
 def last_runs(schedules: Sequence[Schedule]) -> dict[UUID, list[LastRun]]:
-    """Return the last runs of each schedule (from `with_first_shown`), oldest first."""
+    """Return the last runs of each schedule, oldest first.
+
+    For each schedule they are a range of one index, from the slot of the oldest run that the strip has room for,
+    which the same query finds in that index alone: every database does that fast. "The newest 20 of each" in one
+    query is fast in none that is supported, and asked for with the rows, it is asked for those before a page, too.
+    """
     found: dict[UUID, list[LastRun]] = {schedule.pk: [] for schedule in schedules}
     if not found:
         return found
     ranges = Q()
-    for schedule in schedules:
-        first: Any = getattr(schedule, "first_shown", None)
-        ranges |= Q(schedule=schedule.pk) & (Q() if first is None else Q(scheduled_for__gte=first))
+    for key in found:
+        newest = Run.objects.filter(schedule=key).order_by("-scheduled_for", "-id").values("scheduled_for")
+        first = Coalesce(Subquery(newest[SHOWN - 1 : SHOWN]), Value(BEFORE_ALL, output_field=DateTimeField()))
+        ranges |= Q(schedule=key, scheduled_for__gte=first)
     rows = (
         Run.objects.filter(ranges)
         .order_by()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext
 
 from schedules.admin import moments
 from schedules.admin.list_columns import when_words
@@ -19,6 +19,8 @@ from schedules.translating import translated
 from schedules.validators import trigger_errors
 
 SLOTS: Final = 10
+COMPANY: Final = 5
+"""Schedules in the same minute from which on it is worth a note."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +114,27 @@ def preview_of(schedule: Schedule, *, stored: Schedule | None = None, now: datet
         notes=tuple(_notes(schedule, now)),
         moves=_moves(stored, slots, zone=zone, now=now),
     )
+
+
+def with_company(preview: Preview, *, stored: Schedule | None) -> Preview:
+    """Add how many others start in the minute of the next run, where they are many: they share workers."""
+    if not preview.slots:
+        return preview
+    minute = preview.slots[0].replace(second=0, microsecond=0)
+    others = Schedule.objects.filter(
+        enabled=True, next_run_at__gte=minute, next_run_at__lt=minute + timedelta(minutes=1)
+    )
+    if stored is not None:
+        others = others.exclude(pk=stored.pk)
+    count = others.count()
+    if count < COMPANY:
+        return preview
+    note = ngettext(
+        "%(count)d other schedule starts in the same minute as the next run.",
+        "%(count)d other schedules start in the same minute as the next run.",
+        count,
+    ) % {"count": count}
+    return replace(preview, notes=(*preview.notes, note))
 
 
 def _has_anything(schedule: Schedule) -> bool:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from schedules.conf import ConfError, conf
 from schedules.models import Run, RunStatus, RunTrigger, Schedule
+from schedules.models.run import RunQuerySet
 from schedules.templatetags.schedules_runs import STATUS_WORDS, TRIGGER_WORDS, visible
 
 PER_PAGE: Final = 50
@@ -87,14 +88,14 @@ class Filters:
         """Whether all runs are shown."""
         return self == Filters()
 
-    def applied(self, runs: QuerySet[Run], *, now: datetime, with_state: bool) -> QuerySet[Run]:
+    def applied(self, runs: RunQuerySet, *, now: datetime, with_state: bool) -> RunQuerySet:
         """Return the runs that match; without the state, those that the chips count."""
         if self.schedule is not None:
             runs = runs.filter(schedule=self.schedule)
         if self.queue:
             runs = runs.filter(queue=self.queue)
         if self.trigger:
-            runs = runs.filter(trigger=self.trigger)
+            runs = runs.triggered_by(self.trigger)
         if self.window:
             runs = runs.filter(scheduled_for__gte=now - WINDOWS[self.window])
         if self.search:

@@ -70,3 +70,5 @@ FAILED_STATUSES = (RunStatus.FAILED, RunStatus.ABANDONED)
 """The run began, or should have, and did not end well."""
 SLOT_TRIGGERS = (RunTrigger.SCHEDULE, RunTrigger.CATCHUP)
 """The run is a slot of its schedule; the others neither shift nor use up one."""
+RARE_TRIGGERS = (RunTrigger.MANUAL, RunTrigger.CATCHUP, RunTrigger.RETRY)
+"""All but the plan: few rows, for which there is an index of their own."""

@@ -12,7 +12,14 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from schedules.models.choices import FAILED_STATUSES, OPEN_STATUSES, SLOT_TRIGGERS, RunStatus, RunTrigger
+from schedules.models.choices import (
+    FAILED_STATUSES,
+    OPEN_STATUSES,
+    RARE_TRIGGERS,
+    SLOT_TRIGGERS,
+    RunStatus,
+    RunTrigger,
+)
 from schedules.models.lookups import AnyOf, OneOf
 from schedules.models.statistics import Statistics, measure_here, measure_in_sql
 from schedules.validators import visible_text
@@ -48,6 +55,12 @@ class RunQuerySet(models.QuerySet["Run"]):
     def open(self) -> RunQuerySet:
         """Runs that have not ended: queued or running, oldest slot first."""
         return self.filter(_status_is(*OPEN_STATUSES)).order_by("scheduled_for", "id")
+
+    def triggered_by(self, trigger: str) -> RunQuerySet:
+        """Runs with this trigger; the rare ones through an index of their own."""
+        if trigger in RARE_TRIGGERS:
+            return self.filter(OneOf(F("trigger"), RARE_TRIGGERS), trigger=trigger)
+        return self.filter(trigger=trigger)
 
     def running(self) -> RunQuerySet:
         """Runs that are running now, as far as the ledger knows, oldest slot first."""
@@ -193,7 +206,7 @@ class Run(models.Model):
                 *("schedule", F("scheduled_for").desc(), F("id").desc(), "status", "duration", "delay"),
                 name="run_by_schedule",
             ),
-            # The next four are partial: small, however long the ledger is.
+            # The next five are partial: small, however long the ledger is.
             models.Index(
                 F("finished_at").desc(),
                 F("id").desc(),
@@ -206,6 +219,12 @@ class Run(models.Model):
                 "id",
                 name="run_missed",
                 condition=Q(status=RunStatus.MISSED),
+            ),
+            models.Index(
+                F("scheduled_for").desc(),
+                F("id").desc(),
+                name="run_rare_trigger",
+                condition=Q(trigger__in=RARE_TRIGGERS),
             ),
             models.Index("retry_of", name="run_retries", condition=Q(retry_of__isnull=False)),
         )

@@ -160,3 +160,32 @@ class TestRights:
 
     def test_a_stranger_is_sent_to_the_login(self, client: Client) -> None:
         assert client.get(PREVIEW).status_code == 302
+
+
+def test_many_others_in_the_same_minute_are_told(admin_client: Client) -> None:
+    query = {"kind": "cron", "cron": "0 4 * * *", "timezone": "UTC"}
+    (first, *_rest) = preview_of_query(query, stored=None, now=timezone.now()).slots
+    rows = [
+        Schedule.objects.create(
+            name=f"s{n}", func=FUNC, interval=60, next_run_at=first + timedelta(seconds=9 * n)
+        )
+        for n in range(7)  # the last one is a minute later
+    ]
+    Schedule.objects.create(name="off", func=FUNC, interval=60, next_run_at=first, enabled=False)
+    Schedule.objects.filter(pk=rows[6].pk).update(next_run_at=first + timedelta(seconds=60))
+    assert "6 other schedules start in the same minute" in admin_client.get(PREVIEW, query).content.decode()
+    html = admin_client.get(PREVIEW, {**query, "id": str(rows[0].pk)}).content.decode()
+    assert "5 other schedules" in html
+    Schedule.objects.filter(pk__in=[rows[0].pk, rows[1].pk]).delete()
+    assert "other schedules" not in admin_client.get(PREVIEW, query).content.decode()
+
+
+def test_zones_in_use_come_first_and_old_names_are_left_out(admin_client: Client) -> None:
+    for n, zone in enumerate(("Asia/Tokyo", "Asia/Tokyo", "US/Pacific")):
+        Schedule.objects.create(name=f"z{n}", func=FUNC, interval=60, timezone=zone)
+    html = admin_client.get(reverse("admin:schedules_schedule_add")).content.decode()
+    zones = re.findall(r'<option value="([^"]+)"></option>', html.partition('id="sch-zones"')[2])
+    assert zones[:2] == ["Asia/Tokyo", "US/Pacific"]  # one that is old, but in use
+    assert len(zones) == len(set(zones)) > 300
+    assert not {"US/Eastern", "Etc/GMT+5", "Brazil/East"} & set(zones)
+    assert {"UTC", "Europe/Berlin", "America/New_York"} <= set(zones)

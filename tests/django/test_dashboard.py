@@ -78,12 +78,14 @@ class TestTimeline:
         assert len(ahead) == 18
         assert all(tick.x > WIDTH / 4 for tick in ahead)
         assert lane.done == "2 runs, 1 failed"
+        assert lane.ahead == "18 runs"
 
     def test_too_many_slots_are_drawn_as_a_band(self) -> None:
         a_schedule(interval=60)
         (lane,) = board()["lanes"]
         assert lane.band is not None
         assert not [tick for tick in lane.ticks if tick.state == "planned"]
+        assert lane.ahead == "more than 60 runs"
         a_schedule("seldom", interval=3600)
         assert max(len(lane.ticks) for lane in board()["lanes"]) <= MOST_TICKS
 

@@ -251,6 +251,7 @@ class TestIndexes:
             (runs.running(), "run_open"),
             (runs.queued(), "run_open"),
             (runs.missed_between(NOW, NOW + MINUTE), "run_missed"),
+            (runs.triggered_by("manual").order_by("-scheduled_for", "-id")[:50], "run_rare_trigger"),
         ):
             assert index in index_of(question), index
 
