@@ -46,7 +46,7 @@ fix: venv-dev ## Format, and mend what the linter can mend
 
 chaos: venv-dev ## The long form of the chaos tests: kills, hangs, flushes, cuts; counts what was lost (CYCLES=...)
 	@test -d tests/chaos || { echo "There is no tests/chaos here."; exit 1; }
-	@"$(PY)" -m pytest tests/chaos -m chaos -s --timeout 0 $(ARGS)
+	@"$(PY)" -m pytest tests/chaos tests/acceptance/test_ledger_chaos.py -m chaos -s --timeout 0 $(ARGS)
 
 bench: venv-dev ## Measure, with the rivals in the same run
 	@test -f benchmarks/__main__.py || { echo "There is no benchmarks/ here."; exit 1; }
