@@ -147,8 +147,13 @@ PAGES: Final[tuple[AdminPage, ...]] = (
     AdminPage(
         name="many-resume", view=f"{SCHEDULE}changelist", query="?state=paused", then=_choose("resume", 1)
     ),
+    AdminPage(name="many-enable", view=f"{SCHEDULE}changelist", then=_choose("enable")),
+    AdminPage(name="many-disable", view=f"{SCHEDULE}changelist", then=_choose("disable")),
+    AdminPage(name="pause-all", view=f"{SCHEDULE}pause_all", is_pictured=True),
+    AdminPage(name="resume-all", view=f"{SCHEDULE}resume_all"),
+    AdminPage(name="resync", view=f"{SCHEDULE}resync", is_pictured=True),
     AdminPage(name="many-copy", view=f"{SCHEDULE}changelist", then=_choose("copy")),
-    AdminPage(name="many-delete", view=f"{SCHEDULE}changelist", then=_choose("delete_selected")),
+    AdminPage(name="many-delete", view=f"{SCHEDULE}changelist", then=_choose("remove")),
     AdminPage(name="runs", view=f"{RUN}changelist", is_pictured=True, is_pictured_narrow=True),
     AdminPage(name="runs-none-match", view=f"{RUN}changelist", query="?q=nowhere"),
     AdminPage(name="run-failed", view=f"{RUN}change", of="failed", is_pictured=True, is_pictured_narrow=True),
