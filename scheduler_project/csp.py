@@ -20,6 +20,9 @@ POLICY: Final = "; ".join(
     )
 )
 
+POLICY_OF_DJANGO_RQ: Final = f"{POLICY}; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+"""The templates of django-rq's pages choose all jobs, and open a result, by scripts that stand in them."""
+
 
 def content_security_policy(
     get_response: Callable[[HttpRequest], HttpResponse],
@@ -30,7 +33,9 @@ def content_security_policy(
         response = get_response(request)
         # Django's own pages about a mistake, which only DEBUG shows, have their style inline.
         if not (settings.DEBUG and response.status_code in (404, 500)):
-            response.headers.setdefault(HEADER, POLICY)
+            address = request.resolver_match
+            is_of_django_rq = address is not None and (address.url_name or "").startswith("django_rq_")
+            response.headers.setdefault(HEADER, POLICY_OF_DJANGO_RQ if is_of_django_rq else POLICY)
         return response
 
     return answer

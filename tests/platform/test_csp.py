@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from pytest_django import Settings
 
-from scheduler_project.csp import HEADER, POLICY, content_security_policy
+from scheduler_project.csp import HEADER, POLICY, POLICY_OF_DJANGO_RQ, content_security_policy
 
 
 @pytest.mark.parametrize("address", ["/admin/login/", "/health", "/v1/jobs/", "/"])
@@ -23,6 +23,16 @@ def test_nothing_inline_and_nothing_from_elsewhere_is_allowed() -> None:
     assert "default-src 'self'" in POLICY
     assert "script-src" not in POLICY
     assert "style-src" not in POLICY
+
+
+@pytest.mark.usefixtures("redis")
+def test_only_the_pages_of_django_rq_may_have_scripts_of_their_own_inside(admin_client: Client) -> None:
+    policies = {
+        address: admin_client.get(address).headers[HEADER]
+        for address in ("/admin/django_rq/dashboard/queues/0/", "/admin/", "/admin/schedules/schedule/")
+    }
+    assert [policy for policy in policies.values() if "unsafe-inline" in policy] == [POLICY_OF_DJANGO_RQ]
+    assert policies["/admin/django_rq/dashboard/queues/0/"] == POLICY_OF_DJANGO_RQ
 
 
 def answered(status: int, **headers: str) -> HttpResponse:
