@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -37,10 +39,9 @@ class Figures:
     name: str
     succeeded: int = 0
     failed: int = 0
-    durations: list[float] = field(default_factory=list)
-    delays: list[float] = field(default_factory=list)
-    good: list[int] = field(default_factory=lambda: [0] * BARS)
-    bad: list[int] = field(default_factory=lambda: [0] * BARS)
+    runs: list[tuple[int, bool, float | None, float | None]] = field(default_factory=list)
+    """Of each run its bar, whether it ended well, duration and delay in seconds. Nothing is made of them but for
+    those that are shown: there may be ten thousand others."""
 
     @property
     def share(self) -> float | None:
@@ -51,7 +52,9 @@ class Figures:
     @property
     def chart(self) -> list[dict[str, float]]:
         """Heights of the bars: what ended well below, what ended badly on top."""
-        bars = list(zip(self.good, self.bad, strict=True))
+        bars = [[0, 0] for _ in range(BARS)]
+        for bar, is_good, _duration, _delay in self.runs:
+            bars[bar][not is_good] += 1
         most = max(map(sum, bars)) or 1
         drawn = []
         for place, (went_well, went_badly) in enumerate(bars):
@@ -63,15 +66,37 @@ class Figures:
             )
         return drawn
 
-    def measured(self) -> dict[str, float | None]:
-        """Return the percentiles, seconds."""
-        durations, delays = sorted(self.durations), sorted(self.delays)
-        return {
-            "duration_p50": percentile(durations, MEDIAN),
-            "duration_p95": percentile(durations, TAIL),
-            "delay_p50": percentile(delays, MEDIAN),
-            "delay_p95": percentile(delays, TAIL),
-        }
+    def measured(self) -> dict[str, Any]:
+        """Return the percentiles, seconds, and their charts."""
+        durations = [(bar, duration) for bar, _good, duration, _delay in self.runs if duration is not None]
+        delays = [(bar, delay) for bar, _good, _duration, delay in self.runs if delay is not None]
+        found: dict[str, Any] = {}
+        for name, pairs in (("duration", durations), ("delay", delays)):
+            values = sorted(value for _bar, value in pairs)
+            found[f"{name}_p50"] = percentile(values, MEDIAN)
+            found[f"{name}_p95"] = percentile(values, TAIL)
+            found[f"{name}_chart"] = percentile_chart(pairs)
+        return found
+
+
+def percentile_chart(pairs: Iterable[tuple[int, float]]) -> list[dict[str, float]]:
+    """Return bars of a chart of 24 units: up to p95, and in it up to p50; without those in which nothing ran."""
+    bars: dict[int, list[float]] = defaultdict(list)
+    for bar, value in pairs:
+        bars[bar].append(value)
+    measured = [
+        (place, percentile(values, MEDIAN) or 0.0, percentile(values, TAIL) or 0.0)
+        for place, values in sorted((place, sorted(values)) for place, values in bars.items())
+    ]
+    most = max((tail for _place, _median, tail in measured), default=0.0)
+    if most <= 0:
+        return []
+    drawn = []
+    for place, median, tail in measured:
+        # Clocks that differ make a delay negative: it is told, and not drawn.
+        high, low = max(tail / most * 23, 1.0), max(median / most * 23, 0.5)
+        drawn.append({"x": place * 5, "tail_y": 24 - high, "tail": high, "median_y": 24 - low, "median": low})
+    return drawn
 
 
 _kept: dict[str, tuple[datetime, dict[str, Any]]] = {}
@@ -119,12 +144,8 @@ def _measured(window: str, now: datetime) -> dict[str, Any]:
         is_good = status == RunStatus.SUCCEEDED
         figures.succeeded += is_good
         figures.failed += not is_good
-        bars = figures.good if is_good else figures.bad
-        bars[min(BARS - 1, int((at - since) / length * BARS))] += 1
-        if duration is not None:
-            figures.durations.append(duration)
-        if delay is not None:
-            figures.delays.append(delay)
+        bar = min(BARS - 1, int((at - since) / length * BARS))
+        figures.runs.append((bar, is_good, duration, delay))
     # Those with failures first, then those that run most.
     chosen = sorted(found.values(), key=lambda one: (-one.failed, -one.succeeded, one.name))[
         :STATISTICS_LANES

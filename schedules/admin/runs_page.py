@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from schedules.conf import ConfError, conf
@@ -33,6 +34,8 @@ WINDOWS: Final = {
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
 }
+TODAY: Final = "today"
+"""Since midnight, as the sums of the first page count; the others are lengths."""
 SEARCH_WINDOW: Final = "24h"
 """A search reads every text in the window: without one that was chosen, it is this."""
 RARE: Final = ("skipped", "canceled")
@@ -70,7 +73,7 @@ class Filters:
             schedule = None
         search = query.get("q", "").replace("\x00", "").strip()[:100]
         window = query.get("since", "")
-        window = window if window in WINDOWS else ""
+        window = window if window in (*WINDOWS, TODAY) else ""
         state = query.get("state", "")
         state = state if state in GROUPS else ""
         by_itself = SEARCH_WINDOW if search else RARE_WINDOW if state in RARE else ""
@@ -97,7 +100,9 @@ class Filters:
         if self.trigger:
             runs = runs.triggered_by(self.trigger)
         if self.window:
-            runs = runs.filter(scheduled_for__gte=now - WINDOWS[self.window])
+            midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+            since = midnight if self.window == TODAY else now - WINDOWS[self.window]
+            runs = runs.filter(scheduled_for__gte=since)
         if self.search:
             runs = runs.filter(Q(exception__icontains=self.search) | Q(reason__icontains=self.search))
         if with_state and self.state:
@@ -168,6 +173,7 @@ def context_of(query: QueryDict, *, now: datetime) -> dict[str, Any]:
         "triggers": [(str(trigger), str(word)) for trigger, word in TRIGGER_WORDS.items()],
         "windows": [
             ("1h", _("last hour")),
+            (TODAY, _("today")),
             ("24h", _("last 24 hours")),
             ("7d", _("last 7 days")),
             ("30d", _("last 30 days")),

@@ -162,6 +162,33 @@ class TestFigures:
         assert week["runs"] == 11
         assert board(window="nonsense")["window"] == "day"
 
+    def test_duration_and_delay_are_drawn_over_the_time_shown(self, admin_client: Client) -> None:
+        schedule = a_schedule()
+        for minutes_ago, duration in ((30, 2.0), (31, 4.0), (12 * 60 + 30, 8.0)):
+            a_run(schedule, minutes_ago=minutes_ago, duration=duration, delay=-0.1)
+        (row,) = board()["figures"]["rows"]
+        first, second = row["duration_chart"]  # bars in which nothing ran are not drawn
+        assert (first["x"], second["x"]) == (11 * 5, 23 * 5)
+        assert first["tail"] == first["median"] == 23
+        assert (second["median"], second["tail"]) == (pytest.approx(23 * 3 / 8), pytest.approx(23 * 3.9 / 8))
+        assert row["delay_chart"] == []  # of a clock that is behind; told, and not drawn
+        assert row["delay_p50"] == -0.1
+        Run.objects.exclude(duration=8.0).delete()
+        Run.objects.update(scheduled_for=timezone.now() - timedelta(minutes=5))
+        forget_figures()
+        html = admin_client.get(URL).content.decode()
+        assert html.count('data-kind="p95"') == html.count('data-kind="p50"') == 1
+
+    def test_the_sums_of_today_lead_to_the_runs_that_they_count(self, admin_client: Client) -> None:
+        schedule = a_schedule()
+        midnight = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+        for at in (midnight - timedelta(seconds=1), midnight, timezone.now()):
+            Run.objects.create(schedule=schedule, schedule_name="x", scheduled_for=at, status="succeeded")
+        html = admin_client.get(URL).content.decode()
+        place = "/admin/schedules/run/?since=today&amp;state=succeeded"
+        assert place in html
+        assert len(admin_client.get(place.replace("&amp;", "&")).context["page"].runs) == 2
+
     def test_almost_all_is_not_a_hundred_percent(self) -> None:
         schedule = a_schedule()
         Run.objects.bulk_create(
