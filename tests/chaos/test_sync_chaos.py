@@ -234,7 +234,7 @@ def test_rows_that_are_edited_under_a_short_storm_lose_and_double_nothing(
     make_product: Callable[..., Product],
 ) -> None:
     product = make_product(SCHEDULES_ALLOWED_TARGETS="tests.support", SCHEDULES_KEEP_RUNS="1000000")
-    balance(product, 8, int(os.environ.get("SEED", 1)))
+    balance(product, 6, int(os.environ.get("SEED", 1)))
 
 
 @pytest.mark.chaos
