@@ -14,7 +14,8 @@ WCAG: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa"
 RUN_AXE: Final = """
 async (tags) => {
   document.getAnimations().forEach((one) => one.finish());  // colours on their way are nobody's colours
-  const found = await axe.run(document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"], preload: false, iframes: false });
+  const options = { resultTypes: ["violations"], preload: false, iframes: false };
+  const found = await axe.run(document, { runOnly: { type: "tag", values: tags }, ...options });
   return found.violations.map((one) =>
     `${one.id} ×${one.nodes.length}: ${one.nodes[0].html.slice(0, 160)} ` +
     (one.nodes[0].failureSummary || "").slice(0, 240));
