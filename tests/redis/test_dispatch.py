@@ -99,6 +99,16 @@ def test_an_event_tells_of_the_dispatch(engine: Engine) -> None:
     assert engine.events() == [{"e": "queued", "j": job_id, "t": "schedule", "q": "default"}]
 
 
+def test_the_ledger_is_told_when_it_was_queued_and_not_when_that_was_decided(engine: Engine) -> None:
+    engine.register(make_spec())
+    engine.clock.set(T0 + timedelta(seconds=59.97))
+    prepared = engine.scheduler.dispatcher.prepare(until=T0.timestamp() + 60)
+    engine.clock.set(T0 + timedelta(seconds=62.5))
+    assert engine.scheduler.dispatcher.send(prepared).jobs == 1
+    ((_, fields),) = engine.connection.xrange(keys.EVENTS)
+    assert float(fields[b"at"]) == T0.timestamp() + 62.5
+
+
 def test_one_event_tells_of_all_that_a_move_queues_alike(engine: Engine) -> None:
     engine.register(
         *(make_spec(n) for n in range(1, 21)), *(make_spec(n, queue="low") for n in range(21, 31))

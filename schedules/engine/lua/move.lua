@@ -1,6 +1,6 @@
 -- The move: the one place where a slot becomes a job. All or nothing per schedule, everything in one step:
 -- compare what was read, copy the job, push it, remember it, set the next score, tell the ledger.
--- ARGV: kinds as JSON, moves as JSON, time of this batch (unix), the same as RQ writes it, manual time or ''
+-- ARGV: kinds as JSON, moves as JSON, time of the decision (unix), the same as RQ writes it, manual time or ''
 -- A kind, shared by many: {queue, overlap policy, max runs or 0, forget when over (0/1)}
 -- A move: {id, score, state, kind (from 1), slot, next score or '', generation, next slot or '-', last slot settled,
 --          runs so far, active jobs}, and for what is late or several, behind them:
@@ -9,15 +9,20 @@
 -- Returns per move the number of jobs made, or why nothing was done: -1 changed meanwhile, -2 no template,
 -- -3 the queue is not a list, or what Redis said as a text when a key of this schedule alone is damaged.
 local kinds, moves = cjson.decode(ARGV[1]), cjson.decode(ARGV[2])
-local at, stamp = ARGV[3], ARGV[4]
+local stamp = ARGV[4]
 local results, events, pushes, queue_names = {}, {}, {}, {}
 
 -- What was decided long ago (the process was stopped and continued) is decided again: by now it may be a misfire.
 local STALE_SECONDS = 10
-if moment(ARGV[5]) - tonumber(at) > STALE_SECONDS then
+local seconds, microseconds = moment(ARGV[5])
+if seconds - tonumber(ARGV[3]) > STALE_SECONDS then
     for i = 1, #moves do results[i] = -1 end
     return results
 end
+-- The ledger is told when it happened, not when it was decided: that may be a while before, for a slot still to come.
+-- Never before the slot, though, for which the dispatcher waits by another clock.
+local at = text_of(seconds, microseconds)
+if tonumber(at) < tonumber(ARGV[3]) then at = ARGV[3] end
 local additions, removals, written, over = {}, {}, {}, {}
 
 local ids, names = {}, {}
