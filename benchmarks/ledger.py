@@ -186,7 +186,9 @@ def main() -> int:
 
         from schedules.models import Run
 
-        databases = setup_databases(verbosity=0, interactive=False, keepdb=options.keep, serialized_aliases=())
+        databases = setup_databases(
+            verbosity=0, interactive=False, keepdb=options.keep, serialized_aliases=()
+        )
         try:
             if not Run.objects.exists():
                 began = time.perf_counter()
