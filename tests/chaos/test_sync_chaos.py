@@ -38,7 +38,6 @@ SWITCHED = [f"switched {n}" for n in range(20)]
 """Saved, disabled, enabled, deleted, made anew: no slot twice, none while they are off for longer than a comparison."""
 QUEUE = "rq:queue:default"
 SCHEDULERS = ("rqscheduler", "rqscheduler 2")
-LEASE_SECONDS = 10
 HEALED_WITHIN = 3.0
 """Seconds after which what was written past the signals is known to Redis: a comparison each second, and some."""
 
@@ -52,7 +51,9 @@ class Storm:
         self.blows: Counter[str] = Counter()
         self.queued: Counter[str] = Counter()
         """Every job that was ever seen in the queue."""
-        self.flushes: list[float] = []
+        self.known: set[str] = set()
+        """The jobs of which the ledger knew when Redis was emptied last."""
+        self.doubled: list[str] = []
         self.off: dict[str, float] = {}
         """Since when those are off that are."""
         self.made = 0
@@ -123,7 +124,11 @@ class Storm:
     # --- the books -----------------------------------------------------------------------------------------------
 
     def collect(self, *, flush: bool = False) -> None:
-        """Take what is queued into the books, in one step; with `flush`, lose everything else in the same step."""
+        """Take what is queued into the books, in one step; with `flush`, lose everything else in the same step.
+
+        Called at every flush and in the end: what is in the queue was dispatched since the last call.
+        """
+        known = {row["job_id"] for row in rows(self.product)}
         while True:
             try:
                 with self.product.redis.pipeline(transaction=True) as pipe:
@@ -134,9 +139,10 @@ class Storm:
                 break
             except redis_py.RedisError:
                 time.sleep(0.02)
-        if flush:
-            self.queued.update(job.decode() for job in jobs)
-            self.flushes.append(time.time())
+        seen = Counter(job.decode() for job in jobs)
+        self.doubled += [job for job, count in seen.items() if count > 1 or job in self.known]
+        self.queued.update(seen)
+        self.known = known
 
     def run(self, seconds: float) -> None:
         self.begin()
@@ -167,7 +173,7 @@ class Storm:
         wait_for(is_done, seconds=60, what=f"everything due to be dispatched\n{self.product.last_words()}")
         for name in SCHEDULERS:
             assert self.product.end(name) == 0, self.product.text(name)
-        self.queued.update(job.decode() for job in self.product.redis.lrange(QUEUE, 0, -1))
+        self.collect()
         return until
 
 
@@ -191,13 +197,8 @@ def balance(product: Product, seconds: float, seed: int) -> None:
         if slot not in set(ledger.get(name, []))
     ]
     # What a flush takes with it before the ledger has heard of it is dispatched again: nobody remembers it.
-    forgotten = {
-        job
-        for job, count in storm.queued.items()
-        if count > 1
-        and any(0 <= flush - int(job.rpartition("_")[2]) <= HEALED_WITHIN for flush in storm.flushes)
-    }
-    doubled = [job for job, count in storm.queued.items() if count > 1 and job not in forgotten]
+    forgotten = sum(count > 1 for count in storm.queued.values()) - len(storm.doubled)
+    doubled = storm.doubled
     twice_told = [job for job, count in told.items() if count > 1]
     untold = [job for job in storm.queued if job not in told and int(job.rpartition("_")[2]) <= until]
     after_off = [
@@ -211,15 +212,9 @@ def balance(product: Product, seconds: float, seed: int) -> None:
     print(
         f"\nsync chaos: seed {seed}, {seconds:.0f} s, {len(storm.queued)} slots, {storm.made} rows made anew, "
         + ", ".join(f"{count} {blow}" for blow, count in sorted(storm.blows.items()))
-        + f"\nmissed {len(missed)}, doubled {len(doubled)} (and {len(forgotten)} that a flush had forgotten), "
+        + f"\nmissed {len(missed)}, doubled {len(doubled)} (and {forgotten} untold before a flush), "
         f"twice in the ledger {len(twice_told)}, not in the ledger {len(untold)}, after switched off {len(after_off)}"
     )
-    for what, slots in (("missed", [slot for _, slot in missed]), ("untold", [int(j[-10:]) for j in untold])):
-        for slot, count in sorted(Counter(slots).items()):
-            around = [f"{flush - slot:+.2f}" for flush in storm.flushes]
-            print(
-                f"{what} {count} at {slot - storm.started} of {until - storm.started}; flushes after it: {around}"
-            )
     assert (missed, doubled, twice_told, untold, after_off) == ([], [], [], [], [])
     for name in SCHEDULERS:
         assert "Traceback" not in product.text(name), product.text(name)[-4000:]
