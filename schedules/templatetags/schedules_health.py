@@ -57,7 +57,7 @@ def _remedies(request: HttpRequest | None) -> dict[str, Any]:
     user = getattr(request, "user", None)
     remedies = {
         "S104": ("change_schedule", "resync", _("Resync")),
-        "S110": ("pause_schedule", "resume_all", _("Resume")),
+        "S110": ("pause_schedule", "resume_all", _("Resume all…")),
     }
     return {
         code: {"url": reverse(f"admin:schedules_schedule_{name}"), "word": word}

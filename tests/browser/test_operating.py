@@ -153,7 +153,7 @@ def test_a_pause_with_reason_and_end_is_seen_everywhere_and_ended_by_hand(
     expect(row).to_contain_text("until 1 May 2099 12:00 UTC · The database moves")  # type: ignore[arg-type]
     assert (product.score(schedule_id) or 0) > time.time() + 10 * 365 * 86_400, "the scheduler waits for it"
     page.get_by_role("link", name="To rest", exact=True).click()
-    page.get_by_role("link", name="Resume").click()
+    page.get_by_role("link", name="Resume", exact=True).click()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("“To rest” is resumed. Its next planned run is ")).to_be_visible()
     expect(standing.locator(".sch-pill", has_text="Paused")).to_have_count(0)
