@@ -133,9 +133,7 @@ def _measured(window: str, now: datetime) -> dict[str, Any]:
         "-scheduled_for", "-id"
     )
     # First who is shown, from two columns; all others cost ten times as much, and are read of those alone.
-    counts: Counter[tuple[UUID, str]] = Counter(
-        runs.values_list("schedule_id", "status")[:STATISTICS_ROWS]
-    )
+    counts: Counter[tuple[UUID, str]] = Counter(runs.values_list("schedule_id", "status")[:STATISTICS_ROWS])
     found: dict[UUID, Figures] = {}
     for (pk, status), count in counts.items():
         figures = found.setdefault(pk, Figures(schedule_id=pk))

@@ -229,7 +229,7 @@ class TestStatistics:
         assert percentile([1.0, 2.0], 1.0) == 2.0
 
 
-def index_of(question: QuerySet[Run]) -> str:
+def index_of(question: QuerySet[Any]) -> str:
     """The plan of the database, where it is free to scan the table only if it has no index that serves."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
