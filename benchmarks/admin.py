@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from benchmarks.setting import configured
 
@@ -239,8 +241,8 @@ def main() -> int:
         logging.disable(logging.INFO)
         settings.DEBUG = False
         if options.keep and connection.vendor == "sqlite":
-            settings.DATABASES["default"]["TEST"]["NAME"] = "/tmp/schedules-benchmark.sqlite3"
-            connection.settings_dict["TEST"]["NAME"] = "/tmp/schedules-benchmark.sqlite3"
+            kept = Path(tempfile.gettempdir()) / "schedules-benchmark.sqlite3"
+            connection.settings_dict["TEST"]["NAME"] = kept
         databases = setup_databases(verbosity=0, interactive=False, keepdb=options.keep)
         try:
             if Schedule.objects.count() != options.schedules:
