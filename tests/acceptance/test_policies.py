@@ -178,9 +178,10 @@ def check(product: Product, start: int, outage: tuple[float, float, float]) -> N
     for row in ledger["jitter"]:
         wait = jitter_seconds(row["job_id"].rpartition("_")[0], datetime.fromtimestamp(row["slot"], UTC), 2)
         enqueued = datetime.fromisoformat(row["enqueued_at"]).replace(tzinfo=UTC).timestamp()
-        assert enqueued >= row["slot"] + wait - 0.01
-        if not down_at - 1 < row["slot"] < up_at + 1:
-            assert enqueued < row["slot"] + wait + 1
+        assert enqueued >= row["slot"]
+        # Of slots that are caught up with together, only the first has its very own delay.
+        if not down_at - 3 < row["slot"] < up_at + 1:
+            assert -0.01 <= enqueued - (row["slot"] + wait) < 1
 
     for name in ("overlap: skip", "overlap: one", "overlap: in order"):
         ran = sorted(

@@ -80,7 +80,10 @@ def test_a_fail_over_under_load_loses_and_doubles_nothing_that_was_acknowledged(
                 return False
 
         wait_for(goes_on, seconds=30, what=product.last_words())
-        wait_for(lambda: any(run.slot > until for run in product.ran("worked")), seconds=30)
+        try:
+            wait_for(lambda: any(run.slot > until for run in product.ran("worked")), seconds=30)
+        except AssertionError:
+            pytest.fail(f"the worker does not go on:\n{product.text('rqworker')[-5000:]}")
         queued = connection.lrange(queue, 0, -1)
         for name in ("rqscheduler", "rqscheduler 2", "rqworker"):
             assert product.is_running(name)
