@@ -81,7 +81,7 @@ def test_a_fail_over_under_load_loses_and_doubles_nothing_that_was_acknowledged(
 
         wait_for(goes_on, seconds=30, what=product.last_words())
         try:
-            wait_for(lambda: any(run.slot > until for run in product.ran("worked")), seconds=30)
+            wait_for(lambda: any(run.slot > until for run in product.ran("worked")), seconds=60)
         except AssertionError:
             pytest.fail(f"the worker does not go on:\n{product.text('rqworker')[-5000:]}")
         queued = connection.lrange(queue, 0, -1)
