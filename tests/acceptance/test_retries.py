@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.acceptance.pages import Admin
-from tests.acceptance.product import COMMANDS, Product
+from tests.acceptance.product import COMMANDS, Product, Ran
 from tests.support.waiting import wait_for
 
 JOBS = "tests.acceptance.newsroom.jobs"
@@ -12,6 +14,16 @@ JOBS = "tests.acceptance.newsroom.jobs"
 def test_nothing_else_is_started() -> None:
     assert "--with-scheduler" not in " ".join(COMMANDS.values())
     assert set(COMMANDS) == {"redis", "web", "rqscheduler", "rqworker"}
+
+
+def came(product: Product, runs: Callable[[], list[Ran]]) -> list[Ran]:
+    """Wait for runs; should they not come, say what scheduler and worker said."""
+    try:
+        return wait_for(runs, seconds=30)
+    except AssertionError:
+        for name in ("rqscheduler", "rqworker"):
+            print(f"--- {name}\n{product.text(name)[-4000:]}")
+        raise
 
 
 def test_a_failed_run_of_a_row_is_tried_again_after_its_wait(product: Product, admin: Admin) -> None:
@@ -25,7 +37,7 @@ def test_a_failed_run_of_a_row_is_tried_again_after_its_wait(product: Product, a
     )
     first = wait_for(lambda: product.ran("retried"))[0]
     admin.change(schedule_id, enabled=False)
-    second = wait_for(lambda: [run for run in product.ran("retried") if run.job == first.job][1:])[0]
+    second = came(product, lambda: [run for run in product.ran("retried") if run.job == first.job][1:])[0]
     # RQ keeps the moment of a retry in whole seconds, rounded down.
     assert 1 <= second.at - first.at < 4
     job = product.job(first.job)
@@ -50,7 +62,7 @@ print(job.id)
     )
     assert done.returncode == 0, done.stderr
     for label in ("service", "plain"):
-        first, second = wait_for(lambda label=label: product.ran(label)[1:] and product.ran(label))
+        first, second = came(product, lambda label=label: product.ran(label)[1:] and product.ran(label))
         assert second.at - first.at >= 1
         job = product.job(first.job)
         assert job is not None
