@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from schedules.conf import conf
@@ -50,11 +51,11 @@ def spec_of(schedule: Schedule) -> ScheduleSpec:
         kwargs=dict(schedule.kwargs or {}),
         plan=Plan(
             trigger=schedule.trigger(),
-            policies=Policies(
-                misfire_policy=cast("MisfireWord", str(schedule.misfire_policy)),
-                catchup_window=schedule.catchup_window,
-                misfire_threshold=conf.misfire_threshold,
-                max_catchup=conf.max_catchup,
+            policies=_policies(
+                str(schedule.misfire_policy),
+                schedule.catchup_window,
+                conf.misfire_threshold,
+                conf.max_catchup,
             ),
             overlap_policy=cast("OverlapWord", str(schedule.overlap_policy)),
             jitter=schedule.jitter,
@@ -70,6 +71,17 @@ def spec_of(schedule: Schedule) -> ScheduleSpec:
         ),
         description=schedule.description,
         source="row",
+    )
+
+
+@lru_cache(maxsize=256)
+def _policies(misfire: str, window: int | None, threshold: int, most: int) -> Policies:
+    """Return the policies; most schedules share a few."""
+    return Policies(
+        misfire_policy=cast("MisfireWord", misfire),
+        catchup_window=window,
+        misfire_threshold=threshold,
+        max_catchup=most,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -35,12 +36,16 @@ class Command(BaseCommand):
         if broken:
             raise CommandError("\n".join(str(error) for error in broken))
         synchronizer = Synchronizer()
+        # All that is made of the rows is in use until the end: looking for garbage took a fifth of the time.
+        gc.disable()
         try:
             difference = synchronizer.compare()
             only_look = options["dry_run"] or options["check"]
             result = difference if only_look else synchronizer.apply(difference)
         except ServiceError as error:
             raise CommandError(str(error)) from error
+        finally:
+            gc.enable()
         self._print(result, would="would be " if only_look else "", verbosity=options["verbosity"])
         if result.problems:
             raise CommandError(
