@@ -20,8 +20,7 @@ from django.db.models.base import ModelState
 from django.db.models.functions import Cast
 
 from schedules.engine import PayloadError, Progress
-from schedules.keeper.notes import next_runs
-from schedules.keeper.writing import update_many
+from schedules.keeper.notes import note_next_runs
 from schedules.models import Schedule
 from schedules.services import SchedulerService, SchedulerUnavailableError
 from schedules.services.connection import redis_errors_as_ours, scheduler_for
@@ -377,16 +376,10 @@ def _progress(
 
 
 def _note_next_runs(noted: Mapping[str, datetime | None]) -> None:
-    """Note when rows are due next, for the lists that sort by it; no signal, and no change of the row itself.
-
-    Args:
-        noted: by id what the row says now.
-    """
+    """Note when rows are due next, given what they say now."""
     connection = scheduler_for().connection
     with redis_errors_as_ours(connection):
-        due = next_runs(connection, list(noted))
-    changed = [([due[key]], UUID(key)) for key, moment in noted.items() if due[key] != moment]
-    update_many(Schedule, ["next_run_at"], changed, using=Schedule.objects.db)
+        note_next_runs(connection, noted)
 
 
 def _noted(ids: Sequence[str]) -> dict[str, datetime | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -117,17 +117,23 @@ def next_runs(connection: Redis, ids: Sequence[str]) -> dict[str, datetime | Non
     return found
 
 
-def note_next_runs(connection: Redis, ids: Iterable[UUID] | None = None) -> int:
-    """Note when schedules are dispatched next, all or those of the ids; return how many notes changed.
+def note_next_runs(connection: Redis, noted: Mapping[str, datetime | None] | None = None) -> int:
+    """Note when schedules are dispatched next, for the lists that sort by it; return how many notes changed.
 
-    For whoever changes when a schedule is due without a slot being dispatched: `sync`, after it has pushed.
+    For whoever changes when a schedule is due without a slot being dispatched, as `sync` does. No signal is sent, and
+    neither `updated_at` nor `version` moves.
+
+    Args:
+        connection: to the Redis that knows.
+        noted: by id what the rows say now, for who has read them already; None: all rows are read.
     """
     rows = Schedule.objects.order_by("pk")
-    if ids is not None:
-        rows = rows.filter(pk__in=list(ids))
-    known = dict(rows.values_list("pk", "next_run_at").iterator(chunk_size=2000))
-    due = next_runs(connection, [str(pk) for pk in known])
-    changed = [([due[str(pk)]], pk) for pk, noted in known.items() if due[str(pk)] != noted]
+    if noted is None:
+        noted = {
+            str(pk): moment for pk, moment in rows.values_list("pk", "next_run_at").iterator(chunk_size=2000)
+        }
+    due = next_runs(connection, list(noted))
+    changed = [([due[key]], UUID(key)) for key, moment in noted.items() if due[key] != moment]
     update_many(Schedule, ["next_run_at"], changed, using=rows.db)
     return len(changed)
 
