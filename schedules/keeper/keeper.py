@@ -22,7 +22,7 @@ from schedules.keeper.lease import RENEW_SECONDS, Lease
 from schedules.keeper.notes import note_next_runs
 from schedules.keeper.notify import Notifier
 from schedules.keeper.prune import Pruning
-from schedules.keeper.stream import EventStream
+from schedules.keeper.stream import EventStream, Record
 from schedules.keeper.waiting import Waiting
 from schedules.keeper.writing import forget_deleted
 from schedules.services import SchedulerUnavailableError
@@ -93,6 +93,7 @@ class Keeper:
                 continue
             except NotKeeperError as error:
                 logger.info("Another keeper took over: %s", error, extra={"action": "keeper.replaced"})
+                self._lease.doubt()
                 self._lay_down()
             except (RedisError, SchedulerUnavailableError, OSError) as error:
                 trouble = self._say_once("Redis", error, trouble)
@@ -184,8 +185,20 @@ class Keeper:
     def _write_ready(self, total: Drained) -> None:
         while records := self._stream.ready(READ):
             self._stream.top_up(records, page=READ, events=MOST_EVENTS)
-            total.add(self._written(self._drain.write(records)))
-            self._stream.finish(records)
+            total.add(self._write(records, unfinished=self._stream.unfinished()))
+
+    def _write(self, records: list[Record], *, unfinished: int) -> Drained:
+        """Write what was just read, and all that was read before and is not finished.
+
+        That is more than what is at hand when another read part of it, who still takes himself for the keeper (Redis
+        was flushed, and the lease with it; or he stood still), or when an answer was lost on its way. Finishing what
+        is at hand would drop it from the stream.
+        """
+        if unfinished != len(records):
+            return self._write_pending()
+        drained = self._written(self._drain.write(records))
+        self._stream.finish(records)
+        return drained
 
     def _write_new(self, stop: threading.Event) -> None:
         now = time.monotonic()
@@ -204,16 +217,16 @@ class Keeper:
             if len(records) < READ:
                 stop.wait(GATHER_SECONDS)
             self._stream.top_up(records, page=READ, events=MOST_EVENTS)
+            unfinished = self._stream.unfinished()
         except ResponseError as error:
             if "NOGROUP" not in str(error) and "UNBLOCKED" not in str(error):
                 raise
-            # Redis was flushed: a new stream, of which the ledger has nothing yet.
+            # Redis was flushed: a new stream, of which the ledger has nothing yet, and a lease that anybody may take.
             logger.warning("The event stream was gone and is begun anew.", extra={"action": "keeper.anew"})
-            self._stream.close()
-            self._keeps = False
+            self._lease.doubt()
+            self._lay_down()
             return
-        self._written(self._drain.write(records))
-        self._stream.finish(records)
+        self._write(records, unfinished=unfinished)
 
     def _heal(self, reconcile: Callable[[], Any]) -> None:
         try:

@@ -46,6 +46,10 @@ class Lease:
         self.others_left = left / 1000
         return left == 0
 
+    def doubt(self) -> None:
+        """Ask again before it is relied on: somebody else may have it."""
+        self._sure_until = 0.0
+
     def _renew(self) -> bool:
         """Renew it in one command, as a holder does for as long as it lives; return whether it is ours still.
 

@@ -80,6 +80,11 @@ class EventStream:
         """Return new records, without waiting."""
         return self._records(self._read(">", count))
 
+    def unfinished(self) -> int:
+        """Return how many records were read, by whomever, and not finished."""
+        summary: Any = self._connection.xpending(keys.EVENTS, GROUP)
+        return int(summary["pending"])
+
     def wait(self, *, count: int, seconds: float, is_stopping: Callable[[], bool]) -> list[Record]:
         """Wait up to so many seconds for new records.
 

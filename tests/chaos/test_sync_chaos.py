@@ -22,6 +22,7 @@ import pytest
 import redis as redis_py
 
 from schedules.engine import keys
+from schedules.keeper.lease import LEASE_SECONDS
 from tests.acceptance.conftest import empty_database, make_product
 from tests.acceptance.product import Product
 from tests.acceptance.test_ledger_chaos import unix
@@ -38,8 +39,9 @@ SWITCHED = [f"switched {n}" for n in range(20)]
 """Saved, disabled, enabled, deleted, made anew: no slot twice, none while they are off for longer than a comparison."""
 QUEUE = "rq:queue:default"
 SCHEDULERS = ("rqscheduler", "rqscheduler 2")
-HEALED_WITHIN = 3.0
-"""Seconds after which what was written past the signals is known to Redis: a comparison each second, and some."""
+HEALED_WITHIN = LEASE_SECONDS + 3.0
+"""Seconds after which what was written past the signals is known to Redis: a comparison each second, and some; and
+before that, should the keeper have been killed, another one has to follow it."""
 
 
 class Storm:
@@ -57,6 +59,7 @@ class Storm:
         self.off: dict[str, float] = {}
         """Since when those are off that are."""
         self.made = 0
+        self.diary: list[str] = []
         self.started = int(time.time()) + 2
 
     def columns(self) -> dict[str, Any]:
@@ -156,7 +159,9 @@ class Storm:
             rare = {5: self.empty_redis, 9: self.crash_redis}.get(turn % 12)
             blow = rare or self.random.choice(common)
             self.blows[blow.__name__] += 1
+            began = time.time()
             blow()
+            self.diary.append(f"{began:.3f} to {time.time():.3f}: {blow.__name__}")
             time.sleep(self.random.uniform(0.05, 0.4))
             turn += 1
         self.product.ensure("redis", *SCHEDULERS)
@@ -220,7 +225,8 @@ def balance(product: Product, seconds: float, seed: int) -> None:
         f"twice in the ledger {len(twice_told)}, not in the ledger {len(untold)} "
         f"(and {gone - len(untold)} of edited rows), after switched off {len(after_off)}"
     )
-    assert (missed, doubled, twice_told, untold, after_off) == ([], [], [], [], [])
+    wrong = (missed, doubled, twice_told, untold, after_off)
+    assert wrong == ([], [], [], [], []), "\n".join([*storm.diary, product.last_words()])
     for name in SCHEDULERS:
         assert "Traceback" not in product.text(name), product.text(name)[-4000:]
 

@@ -17,6 +17,7 @@ from schedules.keeper import drain as drain_module
 from schedules.keeper import keeper as keeper_module
 from schedules.keeper import lease as lease_module
 from schedules.keeper.lease import Lease
+from schedules.keeper.stream import CONSUMER, GROUP
 from schedules.models import Run
 from tests.redis.test_keeper_drain import emit
 from tests.support.redis_server import RedisServer
@@ -62,7 +63,7 @@ def keepers(redis: redis_py.Redis) -> Iterator[Running]:
     running.stop()
 
 
-def told(connection: redis_py.Redis, name: str) -> None:
+def told(connection: Any, name: str) -> None:
     emit(connection, {"e": "queued", "j": name, "t": "manual", "q": "default"})
 
 
@@ -177,3 +178,41 @@ def test_at_rest_it_asks_redis_for_next_to_nothing(redis: redis_py.Redis, keeper
     time.sleep(6)
     # A renewal is three commands (a script and what it calls); a look, which the open run called for, about eight.
     assert redis.info("stats")["total_commands_processed"] - before < 20
+
+
+def test_what_somebody_read_who_still_took_himself_for_the_keeper_is_not_lost(
+    redis: redis_py.Redis, keepers: Running
+) -> None:
+    """He stood still, or Redis was flushed with his lease, or the answer never reached anybody."""
+    keepers.start()
+    told(redis, "before")
+    wait_for(lambda: has("before") and redis.xlen(keys.EVENTS) == 0)
+    with redis.pipeline(transaction=True) as pipe:  # so that the keeper, who waits for it, does not get it
+        told(pipe, "taken")
+        pipe.xreadgroup(GROUP, CONSUMER, {keys.EVENTS: ">"})
+        assert pipe.execute()[-1]
+    told(redis, "after")
+    wait_for(lambda: has("after") and redis.xlen(keys.EVENTS) == 0)
+    assert has("taken")
+
+
+def test_two_keepers_who_both_took_the_lease_between_them_write_everything_once(
+    redis: redis_py.Redis, keepers: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_module.Lease, "take", _sure)
+    keepers.start()
+    keepers.start()
+    names = [f"job-{number}" for number in range(300)]
+    for name in names:
+        told(redis, name)
+        time.sleep(0.01)
+    wait_for(lambda: redis.xlen(keys.EVENTS) == 0, seconds=30)
+    written = list(Run.objects.values_list("job_id", flat=True))
+    missing, doubled = len({*names} - {*written}), len(written) - len({*written})
+    print(f"two keepers at once: {len(names)} events, {missing} missing, {doubled} doubled")
+    assert (missing, doubled) == (0, 0)
+
+
+def _sure(lease: Lease) -> bool:
+    lease._sure_until = time.monotonic() + lease_module.LEASE_SECONDS
+    return True
