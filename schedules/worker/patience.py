@@ -1,9 +1,19 @@
-"""A worker that outlasts Redis: stock RQ ends when Redis goes away at any moment but that of waiting for a job."""
+"""A worker that outlasts Redis, and stops between two jobs.
+
+Stock RQ ends when Redis goes away at any moment but that of waiting for a job. Told to stop, it may crash, hang, or
+lose the job that it was about to get (see `waiting`).
+"""
 
 from __future__ import annotations
 
 import logging
+import signal
+import threading
 import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -11,10 +21,13 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from rq import Worker as RQWorker
 from rq.exceptions import StopRequested
+from rq.worker import WorkerStatus
 
 from schedules.engine.sentinel import make_dependable
+from schedules.worker.waiting import hurry, leavable
 
 if TYPE_CHECKING:
+    from redis.client import Pipeline
     from rq.job import Job as RQJob
     from rq.queue import Queue
 
@@ -33,6 +46,62 @@ class PatientWorker(RQWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         make_dependable(self.connection)
+        self.queue_class = leavable(self.queue_class, lambda: self._stop_requested)
+        self._stops: SimpleQueue[bool] = SimpleQueue()
+
+    def work(self, *args: Any, **kwargs: Any) -> bool:
+        """Work until it is told to stop. Takes and returns what RQ's does."""
+        teller = threading.Thread(target=self._tell_of_stop, name="stop", daemon=True)
+        teller.start()
+        # RQ does it when it has announced itself; until then a signal would kill it, and its announcement would stay.
+        self._install_signal_handlers()  # type: ignore[no-untyped-call]
+        try:
+            return bool(super().work(*args, **kwargs))
+        finally:
+            self._stops.put(False)
+            teller.join(1.0)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Handle the first signal to stop: note it, and no more. What the worker is at goes on to its end.
+
+        A handler runs between any two lines, so it neither raises, nor logs, nor speaks to Redis.
+        """
+        self._shutdown_requested_date = datetime.now(UTC)
+        signal.signal(signal.SIGINT, self.request_force_stop)
+        signal.signal(signal.SIGTERM, self.request_force_stop)
+        self._stop_requested = True
+        self._stops.put(True)
+
+    def _tell_of_stop(self) -> None:
+        """Say that it is going to stop. Runs in a thread."""
+        if not self._stops.get():
+            return
+        self.handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+        if self.get_state() == WorkerStatus.BUSY:
+            logger.info("It stops when its job has ended. A second signal ends the job at once.")
+            with suppress(RedisError):
+                self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+
+    def teardown(self) -> None:
+        """Take leave of Redis. If that does not answer, what it holds of this worker lapses by itself."""
+        if self._stop_requested:
+            hurry(self.connection)
+        if self.pubsub_thread is not None:
+            # RQ stops it after it has unsubscribed: a thread that was faster listens on, and is waited for.
+            self.pubsub_thread.stop()
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+        except AWAY as error:
+            logger.warning("Redis does not answer (%s).", error, extra={"action": "redis.away"})
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Give a sign of life; with Redis away, a worker that is to stop does not wait for it."""
+        try:
+            super().heartbeat(timeout, pipeline)
+        except AWAY:
+            if self._stop_requested and pipeline is None:
+                raise StopRequested from None
+            raise
 
     def check_for_suspension(self, burst: bool) -> None:
         """Stand still while work is suspended; with Redis away, ask again when it is back."""

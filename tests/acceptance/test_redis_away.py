@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.acceptance.pages import Admin, messages_of
 from tests.acceptance.product import Product
 from tests.support.waiting import wait_for
@@ -48,3 +50,19 @@ def test_the_scheduler_says_once_that_redis_is_away_and_when_it_is_back(product:
     product.start("redis")
     wait_for(lambda: "Redis is back" in product.text("rqscheduler"))
     assert product.text("rqscheduler").count("Waiting for it; nothing is lost") == 1
+
+
+@pytest.mark.parametrize("how", ["hangs", "is gone"])
+def test_a_worker_stops_when_it_is_told_to_whatever_redis_does(product: Product, how: str) -> None:
+    if how == "hangs":
+        product.redis_server.sigstop()
+    else:
+        product.end("redis")
+    began = time.monotonic()
+    try:
+        assert product.end("rqworker") == 0
+    finally:
+        if how == "hangs":
+            product.redis_server.sigcont()
+    assert time.monotonic() - began < 15
+    assert "Traceback" not in product.text("rqworker")
