@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from redis import Redis
 from redis.commands.core import Script
 from redis.exceptions import NoScriptError
+from redis.utils import HIREDIS_AVAILABLE
 
 
 class Conversation:
@@ -28,8 +29,16 @@ class Conversation:
 
     def ask(self, script: Script, args: Sequence[Any]) -> None:
         """Send one call."""
-        self._connection.send_command("EVALSHA", script.sha, 0, *args)
+        self._connection.send_packed_command(self._pack("EVALSHA", script.sha, 0, *args))
         self._open.append((script, args))
+
+    def _pack(self, *command: Any) -> Sequence[bytes]:
+        """Return the bytes of a command. redis-py looks at each of thousands of arguments before it asks hiredis."""
+        if HIREDIS_AVAILABLE:
+            from hiredis import pack_command
+
+            return [pack_command(command)]
+        return cast("Sequence[bytes]", self._connection.pack_command(*command))
 
     def answer(self) -> Any:
         """Wait for the answer to the oldest question that has none."""

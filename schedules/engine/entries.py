@@ -26,7 +26,7 @@ from schedules.engine.clock import Clock, RedisClock, rq_time
 from schedules.engine.conversation import Conversation
 from schedules.engine.errors import ConflictError, EngineError
 from schedules.engine.state import State, new_generation
-from schedules.engine.template import display_fields, job_fields, payload, queue_defaults
+from schedules.engine.template import display_fields, own_fields, payload, queue_defaults, shared_fields
 from schedules.spec import Plan, ScheduleSpec, WireError, digest, plan_from_wire, plan_to_wire
 from schedules.timing import IntervalTrigger, jitter_seconds_unix, next_slot_unix, trigger_to_wire
 
@@ -89,8 +89,17 @@ NOTHING_KNOWN: Final = Progress()
 class _Work:
     """What a chunk of registrations asks `lua/register.lua` to do, and what becomes of each id when it is done."""
 
-    args: list[Any] = field(default_factory=list)
+    at: str
+    """The time, unix seconds."""
+    bases: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """What several templates have in common, by its number there."""
+    entries: list[Any] = field(default_factory=list)
     outcomes: list[tuple[str, Outcome]] = field(default_factory=list)
+
+    def args(self) -> list[Any]:
+        """Return the arguments of the script."""
+        bases = [text for base in self.bases for text in (len(base), *base)]
+        return [self.at, len(self.bases), *bases, *self.entries]
 
     def settle(self, results: Sequence[int], outcomes: dict[str, Outcome]) -> None:
         """Note the outcome of what was written; what somebody else changed meanwhile has none."""
@@ -168,8 +177,8 @@ class Entries:
             pending = {schedule_id: wanted[schedule_id] for schedule_id in chunk}
             for _ in range(ATTEMPTS):
                 work = self._work(pending, self.read(list(pending)), progress or {}, outcomes)
-                if work.args:
-                    work.settle(self._register(args=work.args), outcomes)
+                if work.outcomes:
+                    work.settle(self._register(args=work.args()), outcomes)
                 pending = {
                     schedule_id: wanted[schedule_id] for schedule_id in pending if schedule_id not in outcomes
                 }
@@ -200,8 +209,8 @@ class Entries:
                     before = None
                 if n + 1 < len(chunks):
                     redis.ask(self._read, self._reading(chunks[n + 1]))
-                if work.args:
-                    redis.ask(self._register, work.args)
+                if work.outcomes:
+                    redis.ask(self._register, work.args())
                     before = work
             if before is not None:
                 before.settle(redis.answer(), outcomes)
@@ -215,8 +224,8 @@ class Entries:
     ) -> _Work:
         """Work out what is to be written for these specs, given what Redis holds of them."""
         now, states = found
-        work = _Work()
-        created_at, at, generation = rq_time(now), f"{now:.6f}", new_generation()
+        work = _Work(f"{now:.6f}")
+        created_at, generation = rq_time(now), new_generation()
         defaults = {queue: queue_defaults(queue) for queue in {spec.plan.queue for spec in specs.values()}}
         for given, state in zip(specs.values(), states, strict=True):
             spec = _with_kept_anchor(given, state)
@@ -228,13 +237,10 @@ class Entries:
             known = progress.get(spec.id, NOTHING_KNOWN)
             following, events = _next_state(spec, state, known, now, generation)
             slot = following.slot
-            template = [
-                *job_fields(spec, defaults[spec.plan.queue]),
-                "data",
-                payload(spec.func, spec.args, spec.kwargs),
-            ]
+            base = shared_fields(spec, defaults[spec.plan.queue])
+            own = [*own_fields(spec), "data", payload(spec.func, spec.args, spec.kwargs)]
             display = display_fields(spec, created_at)
-            work.args += [
+            work.entries += [
                 *(
                     spec.id,
                     state.state_text.encode("utf-8", "surrogateescape"),
@@ -243,12 +249,11 @@ class Entries:
                 ),
                 "" if slot is None else score_of(spec.id, slot, spec.plan.jitter),
                 f"{spec.source}:{fingerprint}",
-                *(len(template), len(display), len(events)),
-                *(*template, *display, *events),
+                work.bases.setdefault(base, len(work.bases) + 1),
+                *(len(own), len(display), len(events)),
+                *(*own, *display, *events),
             ]
             work.outcomes.append((spec.id, "changed" if state.plan else "added"))
-        if work.args:
-            work.args.insert(0, at)
         return work
 
     def unregister(self, ids: Iterable[str], *, source: str = "", keep: bool = False) -> int:
@@ -281,6 +286,8 @@ def missed_event(*, schedule_id: str, first: int, last: int, reason: str, plan: 
 
 
 def _state(schedule_id: str, index: bytes, plan: bytes, state: bytes, score: bytes, parts: int) -> EntryState:
+    if not (index or plan or state or score or parts):
+        return EntryState(schedule_id, "", "", "", "", None, None, 0)
     source, _, fingerprint = index.decode("utf-8", "replace").partition(":")
     state_text = state.decode("utf-8", "surrogateescape")
     try:

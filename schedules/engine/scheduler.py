@@ -25,7 +25,7 @@ from schedules.engine.errors import EngineError
 from schedules.engine.library import LibraryScheduler, fields_of
 from schedules.engine.loop import HEARTBEAT_SECONDS, Loop
 from schedules.engine.sentinel import make_dependable
-from schedules.engine.template import default_timeout, job_fields, payload
+from schedules.engine.template import default_timeout, own_fields, payload, shared_fields
 from schedules.engine.wake import Alarm
 from schedules.spec import ScheduleSpec
 
@@ -97,7 +97,7 @@ class Scheduler(LibraryScheduler):
         }
         if like:
             event["of"] = like
-        fields = [*job_fields(spec), *(["followed", "1"] if follow else [])]
+        fields = [*shared_fields(spec), *own_fields(spec), *(["followed", "1"] if follow else [])]
         data = payload(spec.func, spec.args, spec.kwargs) if spec.func else b""
         started = self._start(
             args=[

@@ -65,25 +65,41 @@ def queue_defaults(queue: str) -> tuple[int, int]:
     return timeout, result_ttl
 
 
-def job_fields(spec: ScheduleSpec, defaults: tuple[int, int] | None = None) -> list[str]:
-    """Return the fields of the template, all but the payload, as name, value, name, value ...
+def shared_fields(spec: ScheduleSpec, defaults: tuple[int, int] | None = None) -> tuple[str, ...]:
+    """Return the fields of the template that many schedules have alike, as name, value, name, value ...
 
     Who makes many hands in their queue's defaults, looked up once.
     """
     queue = spec.plan.queue
     usual_timeout, default_ttl = defaults or queue_defaults(queue)
-    timeout = spec.timeout or usual_timeout
-    result_ttl = default_ttl if spec.result_ttl is None else spec.result_ttl
+    return _shared_fields(
+        queue,
+        spec.timeout or usual_timeout,
+        spec.source,
+        default_ttl if spec.result_ttl is None else spec.result_ttl,
+        spec.retry_max,
+        spec.retry_intervals,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _shared_fields(
+    queue: str, timeout: int, source: str, result_ttl: int, retry_max: int, retry_intervals: tuple[int, ...]
+) -> tuple[str, ...]:
     fields = [
-        *("origin", queue, "timeout", str(timeout), "status", "queued", "schedule_name", spec.name),
-        *("description", spec.description or spec.name, "schedule_source", spec.source),
+        *("origin", queue, "timeout", str(timeout), "status", "queued", "schedule_source", source),
         *("result_ttl", str(result_ttl), "failure_ttl", str(FAILURE_TTL)),
     ]
-    if spec.retry_max:
-        fields += ["retries_left", str(spec.retry_max), "retry_max", str(spec.retry_max)]
-        if spec.retry_intervals:
-            fields += ["retry_intervals", json.dumps(list(spec.retry_intervals), separators=(",", ":"))]
-    return fields
+    if retry_max:
+        fields += ["retries_left", str(retry_max), "retry_max", str(retry_max)]
+        if retry_intervals:
+            fields += ["retry_intervals", json.dumps(list(retry_intervals), separators=(",", ":"))]
+    return tuple(fields)
+
+
+def own_fields(spec: ScheduleSpec) -> tuple[str, ...]:
+    """Return those that are the schedule's own, all but the payload."""
+    return "schedule_name", spec.name, "description", spec.description or spec.name
 
 
 def display_fields(spec: ScheduleSpec, created_at: str) -> list[str]:

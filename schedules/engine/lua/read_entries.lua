@@ -12,10 +12,16 @@ for i = 2, #ARGV do
     hashes[#hashes + 1] = TEMPLATE .. id
     hashes[#hashes + 1] = JOB .. id
 end
--- One question for all of them; one for each only where something is missing.
-local is_whole = #ids > 0 and redis.call('EXISTS', unpack(hashes)) == #hashes
+-- One question for all of them; one for each only where some are there and some are missing.
+local count = #ids > 0 and redis.call('EXISTS', unpack(hashes)) or 0
 for i = 1, #ids do
-    parts[i] = is_whole and 2 or redis.call('EXISTS', hashes[2 * i - 1], hashes[2 * i])
+    if count == #hashes then
+        parts[i] = 2
+    elseif count == 0 then
+        parts[i] = 0
+    else
+        parts[i] = redis.call('EXISTS', hashes[2 * i - 1], hashes[2 * i])
+    end
 end
 local function filled(list, count)
     if list.err then list = {} end

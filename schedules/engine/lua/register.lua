@@ -1,18 +1,26 @@
 -- Make the engine know schedules, each only if its state is still as it was read.
--- ARGV: time (unix), then for each registration its id, state as it was read ('' for none), new state, plan, score or
--- '', index value, how many names and values of template fields, of display fields and how many events follow, and
--- those: name, value ..., name, value ..., event as JSON ...
+-- ARGV: time (unix); how many bases follow, and for each of them how many texts and those: fields (name, value ...) that
+-- several templates have alike; then for each registration its id, state as it was read ('' for none), new state, plan,
+-- score or '', index value, the number of its base, how many texts of its own template fields, of display fields and
+-- how many events follow, and those: name, value ..., name, value ..., event as JSON ...
 -- Returns per registration 1, or 0 if somebody else was faster.
-local results, ids, events, places, names = {}, {}, {}, {}, {}
+local results, ids, events, places, names, bases = {}, {}, {}, {}, {}, {}
 local texts, indexed, known, additions, removals = {}, {}, {}, {}, {}
 mend(SCHEDULED, 'zset')
 mend(INDEX, 'hash')
 mend(QUARANTINE, 'hash')
-local position = 2
+local position = 3
+for n = 1, tonumber(ARGV[2]) do
+    local last = position + ARGV[position]
+    bases[n] = TEMPLATE .. ':' .. n -- of no schedule, whose ids have no colon; gone when this script ends
+    redis.call('DEL', bases[n])
+    redis.call('HSET', bases[n], unpack(ARGV, position + 1, last))
+    position = last + 1
+end
 while position <= #ARGV do
     places[#places + 1] = position
     names[#names + 1] = STATE .. ARGV[position]
-    position = position + 9 + ARGV[position + 6] + ARGV[position + 7] + ARGV[position + 8]
+    position = position + 10 + ARGV[position + 7] + ARGV[position + 8] + ARGV[position + 9]
 end
 local states = redis.call('MGET', unpack(names))
 for i, p in ipairs(places) do
@@ -21,10 +29,10 @@ for i, p in ipairs(places) do
     if (states[i] or '') ~= ARGV[p + 1] then
         results[i] = 0
     else
-        local display = p + 9 + ARGV[p + 6]
-        local told = display + ARGV[p + 7]
-        redis.call('DEL', template)
-        redis.call('HSET', template, unpack(ARGV, p + 9, display - 1))
+        local display = p + 10 + ARGV[p + 7]
+        local told = display + ARGV[p + 8]
+        redis.call('COPY', bases[tonumber(ARGV[p + 6])], template, 'REPLACE')
+        redis.call('HSET', template, unpack(ARGV, p + 10, display - 1))
         if score ~= '' then
             redis.call('COPY', template, job, 'REPLACE')
             redis.call('HSET', job, 'status', 'scheduled', unpack(ARGV, display, told - 1))
@@ -42,7 +50,7 @@ for i, p in ipairs(places) do
         indexed[#indexed + 1] = id
         indexed[#indexed + 1] = ARGV[p + 5]
         known[#known + 1] = id
-        for n = told, told + ARGV[p + 8] - 1 do events[#events + 1] = ARGV[n] end
+        for n = told, told + ARGV[p + 9] - 1 do events[#events + 1] = ARGV[n] end
         results[i] = 1
     end
 end
@@ -54,6 +62,7 @@ if #known > 0 then
 end
 if #additions > 0 then redis.call('ZADD', SCHEDULED, unpack(additions)) end
 if #removals > 0 then redis.call('ZREM', SCHEDULED, unpack(removals)) end
+if #bases > 0 then redis.call('DEL', unpack(bases)) end
 emit(ARGV[1], events)
 wake_if_first(ids)
 return results
