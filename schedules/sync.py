@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
-from django.db.models import QuerySet, TextField
+from django.db.models import Count, Max, QuerySet, TextField
 from django.db.models.base import ModelState
 from django.db.models.functions import Cast
 
 from schedules.engine import PayloadError, Progress
 from schedules.keeper.notes import note_next_runs
-from schedules.models import Schedule
+from schedules.models import NotScheduledError, Schedule
 from schedules.services import SchedulerService, SchedulerUnavailableError
 from schedules.services.connection import redis_errors_as_ours, scheduler_for
 from schedules.spec import ScheduleSpec, digest
@@ -37,10 +37,13 @@ SPEC_COLUMNS: Final = (
     *("paused_at", "paused_until", "resumed_at", "created_at", "updated_at"),
 )
 """What a spec is made of, with the arguments: a row in which none of these changed has the digest that it had."""
+RESUMED_AT: Final = SPEC_COLUMNS.index("resumed_at")
 UPDATED_AT: Final = SPEC_COLUMNS.index("updated_at")
 ARGUMENTS: Final = ("args", "kwargs")
-PROGRESS_COLUMNS: Final = ("updated_at", "next_run_at", "runs_dispatched", "last_slot_at", "resumed_at")
-"""What is noted of a schedule: when it was changed last, when it is due next, how far it has come."""
+SPEC_AND_ARGUMENTS: Final = SPEC_COLUMNS + ARGUMENTS
+WIDTH: Final = len(SPEC_AND_ARGUMENTS)
+NOTE_COLUMNS: Final = ("next_run_at", "runs_dispatched", "last_slot_at")
+"""What is noted of a schedule: when it is due next, how far it has come."""
 CHUNK: Final = 500
 
 
@@ -72,14 +75,31 @@ Row: TypeAlias = tuple[Any, ...]
 """The columns of a spec and the arguments, as text: decoding the JSON of 10,000 rows costs more than all the rest."""
 
 
+Noted: TypeAlias = dict[str, tuple[UUID, datetime | None]]
+"""By id the primary key of a row and when it is due next, as the row says."""
+EMPTY: Final[Mapping[str, type]] = {"[]": list, "{}": dict}
+"""What most rows have as arguments, as text; so it need not be read as JSON."""
+
+
+class _Known(NamedTuple):
+    """What is known of a row."""
+
+    row: Row
+    """As it was read last."""
+    digest: str | None
+    """Of its spec; None: it is not wanted."""
+    problem: str
+
+
 class Synchronizer:
     """Compares and applies. Kept between two comparisons, it rebuilds only the specs of rows that changed."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[Row, str | None, str]] = {}
-        """By id the row as it was read last, the digest of its spec (None: not wanted) and what is wrong with it."""
+        self._known: dict[str, _Known] = {}
         self._specs: dict[str, ScheduleSpec] = {}
         """Those of `_known` that the last comparison made, and that differ from what Redis holds."""
+        self._notes: dict[str, Row] = {}
+        """Of rows that differ. The first comparison reads them of all rows, as many are likely to; the next do not."""
 
     def compare(self) -> Difference:
         """Return what differs between database and Redis. Changes nothing.
@@ -113,6 +133,7 @@ class Synchronizer:
                     difference.forgotten.append(schedule_id)
         differing = {*difference.added, *difference.changed}
         self._specs = {key: spec for key, spec in self._specs.items() if key in differing}
+        self._notes = {key: notes for key, notes in self._notes.items() if key in differing}
         return replace(difference, kept=kept)
 
     def apply(self, difference: Difference) -> Difference:
@@ -131,6 +152,9 @@ class Synchronizer:
         if off:
             SchedulerService.unregister(off, source="row", keep=True)
         _note_next_runs({key: noted[key] for key in done} | _noted(off))
+        if _stand() != self._stand_compared():
+            # Somebody saved or deleted meanwhile, and his signal may have been faster than what was read before.
+            self.reconcile()
         return Difference(
             added=[key for key in difference.added if key in done],
             changed=[key for key in difference.changed if done.get(key) in {"changed", "added"}],
@@ -157,62 +181,64 @@ class Synchronizer:
 
     def _to_register(
         self, ids: Sequence[str], problems: dict[str, str]
-    ) -> tuple[list[ScheduleSpec], dict[str, Progress], dict[str, datetime | None]]:
-        """Return the specs of rows as they are now, how far each has come, and when it is due next as the row says."""
+    ) -> tuple[list[ScheduleSpec], dict[str, Progress], Noted]:
+        """Return the specs of rows as the comparison read them, how far each has come, and what it says is next."""
         specs: list[ScheduleSpec] = []
         progress: dict[str, Progress] = {}
-        noted: dict[str, datetime | None] = {}
-        stale: list[UUID] = []
-        for pk, updated_at, next_run_at, *come_so_far in self._progress_of(ids):
-            key = str(pk)
-            progress[key], noted[key] = _progress(updated_at, *come_so_far), next_run_at
-            if key in self._specs and self._known[key][0][UPDATED_AT] == updated_at:
-                specs.append(self._specs[key])
-            else:  # changed since the comparison, or its spec was made long ago
-                stale.append(pk)
+        noted: Noted = {}
         allowed: dict[str, str] = {}
-        for start in range(0, len(stale), CHUNK):
-            for row in _rows().filter(pk__in=stale[start : start + CHUNK]):
+        self._read_notes([key for key in ids if key not in self._notes])
+        for key in ids:
+            row = self._known[key].row
+            spec = self._specs.get(key)
+            if spec is None:  # made by an earlier comparison, when Redis had it
                 spec, problem = _spec_or_problem(_schedule_of(row), allowed)
                 if problem:
-                    problems[str(row[0])] = problem
-                if spec is not None:
-                    specs.append(spec)
-        self._specs = {}
+                    problems[key] = problem
+            if spec is not None and key in self._notes:
+                specs.append(spec)
+                next_run_at, runs, last_slot_at = self._notes[key]
+                progress[key] = _progress(row[UPDATED_AT], runs, last_slot_at, row[RESUMED_AT])
+                noted[key] = row[0], next_run_at
+        self._specs, self._notes = {}, {}
         return specs, progress, noted
 
-    def _progress_of(self, ids: Sequence[str]) -> Iterator[Row]:
-        """Yield id and progress of these rows: by their keys, or reading all when that is most of them."""
-        rows = Schedule.objects.order_by().values_list("pk", *PROGRESS_COLUMNS)
-        if len(ids) > CHUNK and len(ids) * 4 > len(self._known):
-            among = {UUID(key) for key in ids}
-            yield from (row for row in rows.iterator(chunk_size=2000) if row[0] in among)
-            return
+    def _read_notes(self, ids: Sequence[str]) -> None:
+        """Read the notes of these rows; there are none of one that is gone."""
         for start in range(0, len(ids), CHUNK):
-            yield from rows.filter(pk__in=[UUID(key) for key in ids[start : start + CHUNK]])
+            keys = [UUID(key) for key in ids[start : start + CHUNK]]
+            for pk, *notes in Schedule.objects.filter(pk__in=keys).values_list("pk", *NOTE_COLUMNS):
+                self._notes[str(pk)] = tuple(notes)
+
+    def _stand_compared(self) -> tuple[int, datetime | None]:
+        """Return what `_stand` would have returned when the rows were read."""
+        return len(self._known), max((known.row[UPDATED_AT] for known in self._known.values()), default=None)
 
     def _wanted(self) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
         """Return digests of the wanted rows, names of all, and problems, each by id."""
         digests: dict[str, str] = {}
         names: dict[str, str] = {}
         problems: dict[str, str] = {}
-        seen: dict[str, tuple[Row, str | None, str]] = {}
+        seen: dict[str, _Known] = {}
         allowed: dict[str, str] = {}
         self._specs = {}
-        for row in _rows().iterator(chunk_size=2000):
+        is_first = not self._known
+        for row in _rows(*(NOTE_COLUMNS if is_first else ())).iterator(chunk_size=2000):
             key = str(row[0])
             names[key] = row[1]
+            if is_first:
+                row, self._notes[key] = row[:WIDTH], row[WIDTH:]
             known = self._known.get(key)
-            if known is None or known[0] != row:
+            if known is None or known.row != row:
                 spec, problem = _spec_or_problem(_schedule_of(row), allowed)
-                known = (row, None if spec is None else digest(spec), problem)
+                known = _Known(row, None if spec is None else digest(spec), problem)
                 if spec is not None:
                     self._specs[key] = spec
             seen[key] = known
-            if known[1] is not None:
-                digests[key] = known[1]
-            elif known[2]:
-                problems[key] = known[2]
+            if known.digest is not None:
+                digests[key] = known.digest
+            elif known.problem:
+                problems[key] = known.problem
         self._known = seen
         return digests, names, problems
 
@@ -244,10 +270,10 @@ def _push(schedule_ids: Sequence[UUID], problems: dict[str, str]) -> None:
     allowed: dict[str, str] = {}
     specs: list[ScheduleSpec] = []
     progress: dict[str, Progress] = {}
-    noted: dict[str, datetime | None] = {}
+    noted: Noted = {}
     for row in Schedule.objects.filter(pk__in=schedule_ids):
         key = str(row.pk)
-        noted[key] = row.next_run_at
+        noted[key] = row.pk, row.next_run_at
         spec, problem = _spec_or_problem(row, allowed)
         if problem:
             problems[key] = problem
@@ -288,17 +314,25 @@ def is_in_sync(schedule: Schedule) -> bool | None:
         return False
 
 
-def _rows() -> QuerySet[Schedule, Any]:
-    """Return a query for all rows as `Row`."""
+def _stand() -> tuple[int, datetime | None]:
+    """Return how many rows there are, and when one of them was saved last."""
+    found = Schedule.objects.aggregate(count=Count("pk"), newest=Max("updated_at"))
+    return found["count"], found["newest"]
+
+
+def _rows(*more: str) -> QuerySet[Schedule, Any]:
+    """Return a query for all rows as `Row`, with more columns at the end."""
     texts = [Cast(name, TextField()) for name in ARGUMENTS]
-    return Schedule.objects.order_by().values_list(*SPEC_COLUMNS, *texts)
+    return Schedule.objects.order_by().values_list(*SPEC_COLUMNS, *texts, *more)
 
 
 def _schedule_of(row: Row) -> Schedule:
     """Return a row as the model that knows what to make of it, without reading it again."""
-    values = dict(zip((*SPEC_COLUMNS, *ARGUMENTS), row, strict=True))
+    values = dict(zip(SPEC_AND_ARGUMENTS, row, strict=True))
     for name in ARGUMENTS:
-        values[name] = None if values[name] is None else json.loads(values[name])
+        text = values[name]
+        if text is not None:
+            values[name] = EMPTY[text]() if text in EMPTY else json.loads(text)
     schedule = Schedule.__new__(Schedule)
     # What `from_db` comes to for columns that are not deferred; it takes 30 us of a row's 100.
     schedule.__dict__.update(values, _state=ModelState())
@@ -307,10 +341,12 @@ def _schedule_of(row: Row) -> Schedule:
 
 def _spec_or_problem(schedule: Schedule, allowed: dict[str, str]) -> tuple[ScheduleSpec | None, str]:
     """Return the spec that Redis should hold (None: nothing), and why a row that wants one cannot have it."""
-    if not schedule.wanted:
+    if not schedule.is_on:
         return None, ""
     try:
         return _spec_of(schedule, allowed), ""
+    except NotScheduledError:
+        return None, ""
     except ValueError as error:
         return None, str(error)
 
@@ -375,20 +411,20 @@ def _progress(
     return Progress(after=max(moment for moment in moments if moment is not None), runs=runs)
 
 
-def _note_next_runs(noted: Mapping[str, datetime | None]) -> None:
+def _note_next_runs(noted: Noted) -> None:
     """Note when rows are due next, given what they say now."""
     connection = scheduler_for().connection
     with redis_errors_as_ours(connection):
         note_next_runs(connection, noted)
 
 
-def _noted(ids: Sequence[str]) -> dict[str, datetime | None]:
+def _noted(ids: Sequence[str]) -> Noted:
     """Return when rows are due next as they say."""
-    noted: dict[str, datetime | None] = {}
+    noted: Noted = {}
     for start in range(0, len(ids), CHUNK):
         keys = [UUID(key) for key in ids[start : start + CHUNK]]
         rows = Schedule.objects.filter(pk__in=keys).values_list("pk", "next_run_at")
-        noted |= {str(pk): moment for pk, moment in rows}
+        noted |= {str(row[0]): row for row in rows}
     return noted
 
 

@@ -117,7 +117,7 @@ def next_runs(connection: Redis, ids: Sequence[str]) -> dict[str, datetime | Non
     return found
 
 
-def note_next_runs(connection: Redis, noted: Mapping[str, datetime | None] | None = None) -> int:
+def note_next_runs(connection: Redis, noted: Mapping[str, tuple[UUID, datetime | None]] | None = None) -> int:
     """Note when schedules are dispatched next, for the lists that sort by it; return how many notes changed.
 
     For whoever changes when a schedule is due without a slot being dispatched, as `sync` does. No signal is sent, and
@@ -125,15 +125,13 @@ def note_next_runs(connection: Redis, noted: Mapping[str, datetime | None] | Non
 
     Args:
         connection: to the Redis that knows.
-        noted: by id what the rows say now, for who has read them already; None: all rows are read.
+        noted: by id the primary key and what the row says now, for who has read them already; None: all rows are read.
     """
     rows = Schedule.objects.order_by("pk")
     if noted is None:
-        noted = {
-            str(pk): moment for pk, moment in rows.values_list("pk", "next_run_at").iterator(chunk_size=2000)
-        }
+        noted = {str(row[0]): row for row in rows.values_list("pk", "next_run_at").iterator(chunk_size=2000)}
     due = next_runs(connection, list(noted))
-    changed = [([due[key]], UUID(key)) for key, moment in noted.items() if due[key] != moment]
+    changed = [([due[key]], pk) for key, (pk, moment) in noted.items() if due[key] != moment]
     update_many(Schedule, ["next_run_at"], changed, using=rows.db)
     return len(changed)
 

@@ -133,6 +133,8 @@ def _encoder(field: Any, connection: Any) -> Any:
             return _same
         if connection.vendor == "sqlite" and connection.timezone is UTC:
             return _text_of  # what Django does, without asking the settings for each value
+    if isinstance(field, models.UUIDField) and not connection.features.has_native_uuid_field:
+        return _hex_of
     target = field.target_field if isinstance(field, models.ForeignKey) else field
     return lambda value: (
         None if value is None else target.get_db_prep_value(value, connection, prepared=False)
@@ -141,6 +143,10 @@ def _encoder(field: Any, connection: Any) -> Any:
 
 def _text_of(value: datetime | None) -> str | None:
     return None if value is None else str(value.astimezone(UTC).replace(tzinfo=None))
+
+
+def _hex_of(value: UUID | None) -> str | None:
+    return None if value is None else value.hex
 
 
 def _same(value: Any) -> Any:

@@ -6,6 +6,7 @@ from schedules.models.choices import Alarm, Kind, MisfirePolicy, OverlapPolicy, 
 from schedules.models.position import LedgerPosition
 from schedules.models.run import Run
 from schedules.models.schedule import Schedule
+from schedules.models.spec_of import NotScheduledError
 from schedules.models.statistics import Statistics
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Kind",
     "LedgerPosition",
     "MisfirePolicy",
+    "NotScheduledError",
     "OverlapPolicy",
     "Run",
     "RunStatus",

@@ -249,9 +249,12 @@ class Schedule(models.Model):
         A variable that cannot be read is no reason: what is unknown must not take a schedule away.
         """
         try:
-            override = interval_override(self.name)
+            return self.without_slots_because(interval_override(self.name))
         except IntervalOverrideError:
             return ""
+
+    def without_slots_because(self, override: int | None) -> str:
+        """Return the same, given the seconds that the environment sets (None: it says nothing)."""
         if override is not None and override <= 0:
             text = texts.gettext("%(variable)s is %(seconds)d: zero or less means not scheduled.")
             return text % {"variable": variable_of(self.name), "seconds": override}
@@ -278,9 +281,12 @@ class Schedule(models.Model):
 
         One that is paused until a moment is held, with that moment in its plan.
         """
-        return (
-            self.enabled and self.is_scheduled and (self.paused_at is None or self.paused_until is not None)
-        )
+        return self.is_on and self.is_scheduled
+
+    @property
+    def is_on(self) -> bool:
+        """Whether somebody wants its slots: enabled, and not paused for as long as nobody resumes it."""
+        return self.enabled and (self.paused_at is None or self.paused_until is not None)
 
     def is_paused(self, now: datetime) -> bool:
         """Say whether it is paused at `now`."""
@@ -304,7 +310,8 @@ class Schedule(models.Model):
         """Return when it is due.
 
         Raises:
-            ValueError: it is not scheduled, or what the row or the environment holds makes no trigger.
+            NotScheduledError: it has no slots.
+            ValueError: what the row or the environment holds makes no trigger.
         """
         return trigger_of(self)
 

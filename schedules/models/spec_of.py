@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+from django.core.signals import setting_changed
 
 from schedules.conf import conf
+from schedules.environment import IntervalOverrideError, interval_override
 from schedules.models.choices import Kind
 from schedules.spec import OverlapPolicy as OverlapWord
 from schedules.spec import Plan, ScheduleSpec, backoff_intervals
@@ -17,11 +20,21 @@ if TYPE_CHECKING:
     from schedules.models.schedule import Schedule
 
 
+class NotScheduledError(ValueError):
+    """The schedule has no slots, as the row or the environment says."""
+
+
 def trigger_of(schedule: Schedule) -> Trigger:
     """Return when `schedule` is due; see `Schedule.trigger`."""
-    problem = schedule.not_scheduled_because
+    override: int | None = None
+    unreadable: IntervalOverrideError | None = None
+    try:
+        override = interval_override(schedule.name)
+    except IntervalOverrideError as error:
+        unreadable = error
+    problem = "" if unreadable is not None else schedule.without_slots_because(override)
     if problem:
-        raise ValueError(f"The schedule {schedule.name!r} has no slots. {problem}")
+        raise NotScheduledError(f"The schedule {schedule.name!r} has no slots. {problem}")
     if schedule.kind == Kind.CRON:
         return CronTrigger(
             expression=cast("str", schedule.cron),
@@ -33,8 +46,10 @@ def trigger_of(schedule: Schedule) -> Trigger:
         return OnceTrigger(
             at=cast("datetime", schedule.run_at), starts_at=schedule.starts_at, ends_at=schedule.ends_at
         )
+    if unreadable is not None:
+        raise unreadable
     return IntervalTrigger(
-        every=cast("int", schedule.interval_in_force),
+        every=cast("int", schedule.interval if override is None else override),
         anchor=schedule.starts_at or schedule.created_at,
         starts_at=schedule.starts_at,
         ends_at=schedule.ends_at,
@@ -51,12 +66,7 @@ def spec_of(schedule: Schedule) -> ScheduleSpec:
         kwargs=dict(schedule.kwargs or {}),
         plan=Plan(
             trigger=schedule.trigger(),
-            policies=_policies(
-                str(schedule.misfire_policy),
-                schedule.catchup_window,
-                conf.misfire_threshold,
-                conf.max_catchup,
-            ),
+            policies=_policies(str(schedule.misfire_policy), schedule.catchup_window),
             overlap_policy=cast("OverlapWord", str(schedule.overlap_policy)),
             jitter=schedule.jitter,
             max_runs=schedule.max_runs,
@@ -75,14 +85,22 @@ def spec_of(schedule: Schedule) -> ScheduleSpec:
 
 
 @lru_cache(maxsize=256)
-def _policies(misfire: str, window: int | None, threshold: int, most: int) -> Policies:
-    """Return the policies; most schedules share a few."""
+def _policies(misfire: str, window: int | None) -> Policies:
+    """Return the policies, with the limits of the settings; most schedules share a few."""
     return Policies(
         misfire_policy=cast("MisfireWord", misfire),
         catchup_window=window,
-        misfire_threshold=threshold,
-        max_catchup=most,
+        misfire_threshold=conf.misfire_threshold,
+        max_catchup=conf.max_catchup,
     )
+
+
+def _forget_policies(**_signal: Any) -> None:
+    """Read the settings anew: they have changed, as tests do."""
+    _policies.cache_clear()
+
+
+setting_changed.connect(_forget_policies)
 
 
 def _no_slot_up_to(schedule: Schedule) -> datetime | None:

@@ -230,17 +230,39 @@ def test_what_is_kept_costs_no_new_specs(django_assert_num_queries: Any) -> None
 
 
 def test_what_is_changed_between_comparing_and_applying_is_taken_as_it_is_then() -> None:
-    edited, disabled, same = make(name="edited"), make(name="disabled"), make(name="same")
-    Schedule.objects.bulk_create([edited, disabled, same])
+    edited, disabled, same, gone = (make(name=name) for name in ("edited", "disabled", "same", "gone"))
+    Schedule.objects.bulk_create([edited, disabled, same, gone])
     synchronizer = Synchronizer()
     difference = synchronizer.compare()
     edited.interval, disabled.enabled = 90, False
     Schedule.objects.bulk_update([edited, disabled], ["interval", "enabled"])
     later = datetime.now(UTC) + timedelta(seconds=1)
     Schedule.objects.filter(pk__in=[edited.pk, disabled.pk]).update(updated_at=later)
-    assert set(synchronizer.apply(difference).added) == {str(edited.pk), str(same.pk)}
+    Schedule.objects.filter(pk=gone.pk).delete()
+    assert str(same.pk) in synchronizer.apply(difference).added
     assert (is_in_sync(edited), is_in_sync(disabled), is_in_sync(same)) == (True, True, True)
     assert SchedulerService.next_run(disabled.pk) is None
+    assert SchedulerService.next_run(gone.pk) is None
+
+
+@pytest.mark.parametrize("how", ["saved", "deleted"])
+def test_a_row_that_is_saved_or_deleted_while_others_are_applied_is_not_set_back(how: str) -> None:
+    row = make(name="row")
+    row.save()
+    SchedulerService.unregister([str(row.pk)], source="row")
+    synchronizer = Synchronizer()
+    difference = synchronizer.compare()
+    assert difference.added == [str(row.pk)]
+    if how == "saved":
+        row.interval = 77
+        row.save()
+    else:
+        row.delete()
+    synchronizer.apply(difference)
+    if how == "saved":
+        assert is_in_sync(row)
+    else:
+        assert SchedulerService.next_run(difference.added[0]) is None
 
 
 @pytest.mark.parametrize("part", ["plan", "state", "template", "job", "score", "index"])
