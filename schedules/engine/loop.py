@@ -70,10 +70,11 @@ class Loop:
         """Stop on SIGTERM and SIGINT, at the latest when a blocked read has been waited for long enough."""
 
         def on_stop(_signum: int, _frame: object) -> None:
-            if self.is_stopping:
-                raise _StopNow
-            self.is_stopping = True
-            signal.alarm(STOP_SECONDS)
+            # A second one changes nothing: raising here, at whatever line, could tear an answer in two, and Ctrl-C
+            # often comes twice, from the terminal and from whoever started this.
+            if not self.is_stopping:
+                self.is_stopping = True
+                signal.alarm(STOP_SECONDS)
 
         def on_alarm(_signum: int, _frame: object) -> None:
             raise _StopNow

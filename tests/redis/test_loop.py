@@ -115,6 +115,18 @@ def test_sigterm_ends_it_in_time_with_exit_code_0(server: RedisServer, process: 
         assert client.keys(f"{keys.INSTANCES}*") == []
 
 
+def test_a_second_signal_does_not_tear_it_out_of_its_farewell(
+    server: RedisServer, process: SchedulerProcess
+) -> None:
+    """Ctrl-C comes from the terminal and from whoever started it."""
+    process.signal(signal.SIGINT)
+    code, seconds = process.terminate()
+    assert code == 0
+    assert seconds < 2
+    with server.client() as client:
+        assert client.keys(f"{keys.INSTANCES}*") == []
+
+
 def test_sigterm_during_a_long_pass_finishes_the_batch_and_leaves_the_rest(
     server: RedisServer, process: SchedulerProcess
 ) -> None:
