@@ -26,6 +26,7 @@ from schedules.forms.http_request import RequestForm, request_of
 from schedules.http import HttpJobError, send_request
 from schedules.http.answers import SuccessCodes
 from schedules.models import MisfirePolicy, OverlapPolicy, Schedule
+from schedules.templatetags.schedules_health import health_of
 from schedules.translating import translated
 
 PREFIX: Final = "admin:schedules_schedule_"
@@ -35,6 +36,12 @@ OLD_ZONES: Final = (
     *("Arctic/", "Asia/Calcutta", "Asia/Katmandu", "Asia/Rangoon", "Asia/Saigon", "America/Buenos_Aires"),
 )
 """Names that the zone database keeps for old software; who has one of them keeps it."""
+RIGHTS: Final = {
+    "change_schedule": gettext_lazy("Can change schedule"),
+    "run_schedule": gettext_lazy("Can run a schedule now"),
+    "pause_schedule": gettext_lazy("Can pause and resume schedules"),
+}
+"""What somebody who may only look can ask for, as Django's page of a user names it."""
 LONGEST_TEST: Final = 10
 """Seconds that a test request may take: it holds a worker of the web server for so long."""
 
@@ -80,6 +87,7 @@ def page_context(request: HttpRequest, *, form: Any, schedule: Schedule | None) 
     now = timezone.now()
     saved = schedule if schedule is not None and not schedule._state.adding else None
     may = request.user.has_perm
+    _tell_workers(request, form)
     context: dict[str, Any] = {
         "presets": PRESETS,
         "zones": zones(),
@@ -104,6 +112,7 @@ def page_context(request: HttpRequest, *, form: Any, schedule: Schedule | None) 
         "may_pause": may("schedules.pause_schedule"),
         "may_copy": may("schedules.add_schedule"),
         "may_see_runs": may("schedules.view_run"),
+        "missing_rights": [str(title) for name, title in RIGHTS.items() if not may(f"schedules.{name}")],
         "is_paused": row.is_paused(now),
         "tools": {
             **{verb: reverse(f"{PREFIX}{verb}", args=[saved.pk]) for verb in ("run", "pause", "resume")},
@@ -111,6 +120,20 @@ def page_context(request: HttpRequest, *, form: Any, schedule: Schedule | None) 
             "runs": f"{reverse('admin:schedules_run_changelist')}?schedule={pk}",
         },
     }
+
+
+def _tell_workers(request: HttpRequest, form: Any) -> None:
+    """Say beside each queue how many workers listen to it, where that is known."""
+    field = getattr(form, "fields", {}).get("queue")
+    redis = health_of(request)[0].redis
+    if field is None or not redis.is_there:
+        return
+    choices = []
+    for name, label in field.choices:
+        count = redis.workers_of(name)
+        workers = ngettext("%(count)d worker listens.", "%(count)d workers listen.", count) % {"count": count}
+        choices.append((name, f"{label} ({workers.removesuffix('.')})"))
+    field.choices = choices
 
 
 def how_summary(form: Any, schedule: Schedule | None) -> str:

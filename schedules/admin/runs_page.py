@@ -178,6 +178,7 @@ def context_of(query: QueryDict, *, now: datetime) -> dict[str, Any]:
             ("7d", _("last 7 days")),
             ("30d", _("last 30 days")),
         ],
+        "kept": _kept(filters.schedule) if page.runs and not page.older else None,
         "newest_url": address(query, drop=("before", "after", "end")),
         "newer_url": address(query, after=page.newer, drop=("before", "end")) if page.newer else "",
         "older_url": address(query, before=page.older, drop=("after", "end")) if page.older else "",
@@ -193,6 +194,18 @@ def address(query: QueryDict, *, drop: Sequence[str] = (), **changes: str) -> st
     for name, value in changes.items():
         changed[name] = value
     return f"?{changed.urlencode()}"
+
+
+def _kept(schedule: UUID | None) -> dict[str, int] | None:
+    """Return for how many days, and how many of a schedule, runs are kept; None: a setting cannot be read."""
+    days = runs = None
+    if schedule is not None:
+        rules = Schedule.objects.filter(pk=schedule).values_list("keep_days", "keep_runs")
+        days, runs = rules.first() or (None, None)
+    try:
+        return {"days": days or conf.keep_days, "runs": runs or conf.keep_runs}
+    except ConfError:
+        return None
 
 
 def _chips(query: QueryDict, filters: Filters, counts: Counter[str]) -> list[dict[str, Any]]:

@@ -229,6 +229,11 @@ class TestRights:
         html = staff(client, "view_schedule").get(change).content.decode()
         assert page("run", schedule) not in html
         assert page("pause", schedule) not in html
+        missing = "Can change schedule, Can run a schedule now, Can pause and resume schedules."
+        assert f"whoever manages the users for: {missing}" in html
         html = staff(client, "view_schedule", "run_schedule", "pause_schedule").get(change).content.decode()
         assert page("run", schedule) in html
         assert page("pause", schedule) in html
+        assert "whoever manages the users for: Can change schedule." in html
+        html = staff(client, "view_schedule", "change_schedule").get(change).content.decode()
+        assert "whoever manages the users" not in html

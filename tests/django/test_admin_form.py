@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import redis as redis_py
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission, User
 from django.test import Client
@@ -15,6 +17,7 @@ from pytest_django import Settings
 
 from schedules.models import Schedule
 from tests.django.test_admin_basic import errors_in, filled
+from tests.django.test_codes import a_worker
 from tests.support.samples import FUNC
 
 ADD = reverse("admin:schedules_schedule_add")
@@ -36,6 +39,17 @@ def request_of(**fields: Any) -> dict[str, Any]:
 @pytest.fixture
 def schedule() -> Schedule:
     return Schedule.objects.create(name="news", func=FUNC, args=[30], interval=60, timezone="UTC")
+
+
+def test_beside_each_queue_stands_how_many_workers_listen(
+    admin_client: Client, redis: redis_py.Redis
+) -> None:
+    a_worker(redis)
+    redis.hset("rq:worker:w", "queues", "default,high")
+    html = admin_client.get(ADD).content.decode()
+    assert re.findall(r'<option value="[a-z]+"[^>]*>([a-z]+ \(.*?\))</option>', html) == [
+        *("default (1 worker listens)", "high (1 worker listens)", "low (0 workers listen)"),
+    ]
 
 
 class TestWhen:

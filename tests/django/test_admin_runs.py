@@ -13,7 +13,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from schedules.models import Run, Schedule
 from tests.support.redis_server import RedisServer
@@ -192,6 +192,20 @@ class TestShown:
         assert "<script>alert" not in html
         assert "\u202e" not in html
         assert len(html) < 60_000
+
+    def test_the_last_page_says_how_long_runs_are_kept(
+        self, admin_client: Client, schedule: Schedule, settings: Settings
+    ) -> None:
+        some_runs(60, schedule)
+        said = "Older runs are removed: a schedule's are kept for %s days and %s at most"
+        end = {"end": "1"}
+        assert "Older runs are removed" not in admin_client.get(URL).content.decode()
+        assert said % (30, 1000) in admin_client.get(URL, end).content.decode()
+        Schedule.objects.filter(pk=schedule.pk).update(keep_days=7, keep_runs=100)
+        mine = {"schedule": str(schedule.pk)}
+        assert said % (7, 100) in admin_client.get(URL, end | mine).content.decode()
+        settings.SCHEDULES_KEEP_DAYS = "long"
+        assert "Older runs are removed" not in admin_client.get(URL, end).content.decode()
 
     def test_an_empty_ledger_and_an_empty_answer_say_different_things(
         self, admin_client: Client, schedule: Schedule
