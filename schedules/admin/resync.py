@@ -50,6 +50,7 @@ def resync_view(admin: ScheduleAdmin, request: HttpRequest) -> HttpResponse:
         question=_("Make Redis equal to the database?"),
         verb=_("Resync"),
         lines=_lines(difference),
+        has_nothing_to_do=difference.is_empty,
         back=reverse("admin:app_list", args=["schedules"]),
     )
 

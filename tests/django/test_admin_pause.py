@@ -247,11 +247,15 @@ def test_what_differs_is_shown_and_mended(admin_client: Client, redis: redis_py.
     place = reverse("admin:schedules_schedule_resync")
     a_schedule("lost").save()
     Synchronizer().reconcile()
-    assert "They are equal" in admin_client.get(place).content.decode()
+    html = admin_client.get(place).content.decode()
+    assert "They are equal" in html
+    assert "Resync</button>" not in html
     redis.flushall()
     html = admin_client.get(BOARD).content.decode()
     assert place in html  # beside S104
-    assert "Redis lacks: lost" in admin_client.get(place).content.decode()
+    html = admin_client.get(place).content.decode()
+    assert "Redis lacks: lost" in html
+    assert "Resync</button>" in html
     assert not Synchronizer().compare().is_empty
     assert "1 difference is mended." in admin_client.post(place, follow=True).content.decode()
     assert Synchronizer().compare().is_empty
