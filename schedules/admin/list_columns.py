@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from schedules.admin import moments
 from schedules.admin.change_list import late_since
 from schedules.admin.last_runs import LastRun, strip
+from schedules.health.words import from_now, seconds_text
 from schedules.models import Kind, RunStatus, Schedule
 from schedules.targets import TargetError, resolve
 from schedules.timing import CronTrigger, IntervalTrigger, TimingError, describe, next_slot
@@ -150,10 +151,10 @@ def next_run(schedule: Schedule, *, now: datetime) -> SafeString:
         return format_html(
             '{}<span class="sch-sub">{} · {}</span>',
             pill("late", _("Late")),
-            _("due %(ago)s") % {"ago": moments.from_now(planned, now=now)},
+            _("due %(ago)s") % {"ago": from_now(planned, now=now)},
             absolute,
         )
-    relative = _("now") if planned <= now else moments.from_now(planned, now=now)
+    relative = _("now") if planned <= now else from_now(planned, now=now)
     return format_html('<span class="sch-main">{}</span><span class="sch-sub">{}</span>', relative, absolute)
 
 
@@ -189,7 +190,7 @@ def last_run(schedule: Schedule, runs: list[LastRun], *, now: datetime) -> SafeS
         return format_html(
             '{}<span class="sch-sub">{}</span>',
             pill(status, _status_word(status)),
-            moments.from_now(schedule.last_run_at, now=now),
+            from_now(schedule.last_run_at, now=now),
         )
     run = runs[-1]
     word = format_html(
@@ -199,7 +200,7 @@ def last_run(schedule: Schedule, runs: list[LastRun], *, now: datetime) -> SafeS
         _status_word(run.status),
     )
     moment = run.finished_at or run.started_at or run.scheduled_for
-    facts = [moments.from_now(min(moment, now), now=now), moments.lasting(run.duration)]
+    facts = [from_now(min(moment, now), now=now), seconds_text(run.duration)]
     told = run.exception if run.has_failed else ""
     line = (told or run.reason).strip().partition("\n")[0] if run.status != RunStatus.SUCCEEDED else ""
     return format_html(

@@ -1,4 +1,4 @@
-"""Moments and durations as people read them: in the schedule's zone, from now, and in words."""
+"""Moments as people read them, in the schedule's zone. Lengths are in `schedules.health.words`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ from zoneinfo import ZoneInfo
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext, ngettext, pgettext
-
-from schedules.health.words import decimal
+from django.utils.translation import pgettext
 
 NEAR: Final = timedelta(days=6)
 """Within so long a weekday says enough; beyond it the date is needed."""
-
-MINUTE: Final = 60
-HOUR: Final = 3_600
-DAY: Final = 86_400
 
 
 def zone_named(name: str) -> tzinfo:
@@ -61,62 +55,3 @@ def time_tag(moment: datetime, text: str, *, zone: tzinfo = UTC) -> SafeString:
         full(moment, zone=zone),
         text,
     )
-
-
-def from_now(moment: datetime, *, now: datetime) -> str:
-    """Return "in 4 hours" or "9 minutes ago": one unit, rounded down."""
-    seconds = (moment - now).total_seconds()
-    return _ahead(seconds) if seconds >= 0 else _ago(-seconds)
-
-
-def lasting(seconds: float | None) -> str:
-    """Return a duration: "0.2 s", "38 s", "4 min 10 s", "2 h 5 min"; empty for none."""
-    if seconds is None:
-        return ""
-    if seconds < 10:
-        return gettext("%(seconds)s s") % {"seconds": decimal(max(seconds, 0))}
-    if seconds < 2 * MINUTE:
-        return gettext("%(seconds)s s") % {"seconds": f"{seconds:.0f}"}
-    minutes, rest = divmod(round(seconds), MINUTE)
-    if minutes < 60:
-        return gettext("%(minutes)d min %(seconds)d s") % {"minutes": minutes, "seconds": rest}
-    hours, minutes = divmod(minutes, 60)
-    return gettext("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
-
-
-def _ahead(seconds: float) -> str:
-    if seconds < 2 * MINUTE:
-        count = int(seconds)
-        text = ngettext("in %(count)d second", "in %(count)d seconds", count)
-    elif seconds < 2 * HOUR:
-        count = int(seconds // MINUTE)
-        text = ngettext("in %(count)d minute", "in %(count)d minutes", count)
-    elif seconds < 2 * DAY:
-        count = int(seconds // HOUR)
-        text = ngettext("in %(count)d hour", "in %(count)d hours", count)
-    elif seconds < 730 * DAY:
-        count = int(seconds // DAY)
-        text = ngettext("in %(count)d day", "in %(count)d days", count)
-    else:
-        count = int(seconds // (365 * DAY))
-        text = ngettext("in %(count)d year", "in %(count)d years", count)
-    return text % {"count": count}
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 2 * MINUTE:
-        count = int(seconds)
-        text = ngettext("%(count)d second ago", "%(count)d seconds ago", count)
-    elif seconds < 2 * HOUR:
-        count = int(seconds // MINUTE)
-        text = ngettext("%(count)d minute ago", "%(count)d minutes ago", count)
-    elif seconds < 2 * DAY:
-        count = int(seconds // HOUR)
-        text = ngettext("%(count)d hour ago", "%(count)d hours ago", count)
-    elif seconds < 730 * DAY:
-        count = int(seconds // DAY)
-        text = ngettext("%(count)d day ago", "%(count)d days ago", count)
-    else:
-        count = int(seconds // (365 * DAY))
-        text = ngettext("%(count)d year ago", "%(count)d years ago", count)
-    return text % {"count": count}

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext, pgettext
 from schedules.admin import moments
 from schedules.admin.list_columns import when_words
 from schedules.forms import WHEN, WhenForm, when_of
+from schedules.health.words import from_now
 from schedules.models import Schedule
 from schedules.timing import Caution, Trigger, upcoming, warnings
 from schedules.translating import translated
@@ -105,7 +106,7 @@ def preview_of(schedule: Schedule, *, stored: Schedule | None = None, now: datet
                 slot=slot,
                 local=moments.full(slot, zone=zone),
                 utc=moments.short(slot, zone=UTC, now=now).removesuffix(" UTC"),
-                relative=moments.from_now(slot, now=now),
+                relative=from_now(slot, now=now),
             )
             for slot in slots
         ),

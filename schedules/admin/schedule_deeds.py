@@ -34,6 +34,7 @@ from schedules.admin.changes import (
     values_of,
 )
 from schedules.forms.actions import PauseForm
+from schedules.health.words import from_now
 from schedules.models import Kind, Schedule
 from schedules.services import SchedulerService, ServiceError, once
 from schedules.spec import ScheduleSpec
@@ -275,7 +276,7 @@ def next_line(schedule: Schedule) -> str:
     zone = moments.zone_named(schedule.timezone)
     return _("Its next planned run is %(moment)s, %(relative)s.") % {
         "moment": moments.short(planned, zone=zone, now=now),
-        "relative": moments.from_now(planned, now=now),
+        "relative": from_now(planned, now=now),
     }
 
 

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-_UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
 
 def long(length: timedelta) -> str:
-    """Return a length in one unit, rounded down.
+    """Return a length in one unit, rounded down; of one and a half of a unit, the smaller one says more.
 
-    >>> long(timedelta(seconds=190))
-    '3 minutes'
+    >>> [long(timedelta(seconds=s)) for s in (90, 190, 5400, 100_000, 400 * 86_400)]
+    ['90 seconds', '3 minutes', '90 minutes', '27 hours', '400 days']
     """
     seconds = max(0, int(length.total_seconds()))
-    for unit, size in _UNITS:
-        count = seconds // size
-        if count or unit == "second":
-            break
-    texts = {
-        "day": ngettext("%(count)d day", "%(count)d days", count),
-        "hour": ngettext("%(count)d hour", "%(count)d hours", count),
-        "minute": ngettext("%(count)d minute", "%(count)d minutes", count),
-        "second": ngettext("%(count)d second", "%(count)d seconds", count),
-    }
-    return texts[unit] % {"count": count}
+    if seconds < 2 * _MINUTE:
+        return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
+    if seconds < 2 * _HOUR:
+        count = seconds // _MINUTE
+        return ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
+    if seconds < 2 * _DAY:
+        count = seconds // _HOUR
+        return ngettext("%(count)d hour", "%(count)d hours", count) % {"count": count}
+    if seconds < 730 * _DAY:
+        count = seconds // _DAY
+        return ngettext("%(count)d day", "%(count)d days", count) % {"count": count}
+    count = seconds // (365 * _DAY)
+    return ngettext("%(count)d year", "%(count)d years", count) % {"count": count}
+
+
+def from_now(moment: datetime, *, now: datetime) -> str:
+    """Return "in 4 hours" or "9 minutes ago"."""
+    return ago(now - moment) if moment < now else ahead(moment - now)
 
 
 def ago(length: timedelta) -> str:

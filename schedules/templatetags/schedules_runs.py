@@ -94,10 +94,7 @@ def utc(value: datetime | None, zone: str = "") -> SafeString | str:
 @register.filter
 def from_now(value: datetime | None) -> str:
     """Say how long ago, or in how long."""
-    if value is None:
-        return ""
-    distance = value - timezone.now()
-    return words.ahead(distance) if distance.total_seconds() > 0 else words.ago(-distance)
+    return "" if value is None else words.from_now(value, now=timezone.now())
 
 
 @register.filter
