@@ -123,7 +123,7 @@ def pill(value: str) -> SafeString:
 
 @register.filter
 def visible(text: str | None) -> str:
-    """Make characters visible that hide or turn what stands around them; colours of a terminal are dropped.
+    r"""Make characters visible that hide or turn what stands around them; colours of a terminal are dropped.
 
     >>> visible("a\x00b\u202ec")
     'a⟨00⟩b⟨202E⟩c'
