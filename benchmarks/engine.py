@@ -278,7 +278,7 @@ def main() -> int:
             slow, ping, idle = held(server, min(10_000, max(options.sizes)), kind)
             print(
                 f"{kind:8} cost per job, largest to smallest number: {growth:.2f}, of the bare commands "
-                f"{unavoidable:.2f} {told(f'{kind} growth', growth / unavoidable, most=1)}; longest call "
+                f"{unavoidable:.2f} {told(f'{kind} growth', growth / unavoidable, most=1.2)}; longest call "
                 f"{slow:.1f} ms {told(f'{kind} longest call', slow, most=5)}, longest PING {ping:.1f} ms (of an idle "
                 f"Redis {idle:.1f} ms)",
                 flush=True,
