@@ -16,9 +16,11 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
+from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
 from rq import Worker as RQWorker
 from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT: Final = 2.0
+PATIENCE: Final = 3.0
+"""Seconds that a worker that is to stop waits for an answer of Redis."""
 AWAY: Final = (RedisConnectionError, RedisTimeoutError)
 
 
@@ -48,18 +52,21 @@ class PatientWorker(RQWorker):
         make_dependable(self.connection)
         self.queue_class = leavable(self.queue_class, lambda: self._stop_requested)
         self._stops: SimpleQueue[bool] = SimpleQueue()
+        self._is_leaving = threading.Event()
 
     def work(self, *args: Any, **kwargs: Any) -> bool:
         """Work until it is told to stop. Takes and returns what RQ's does."""
-        teller = threading.Thread(target=self._tell_of_stop, name="stop", daemon=True)
-        teller.start()
+        self._is_leaving.clear()
+        helper = threading.Thread(target=self._see_to_stop, name="stop", daemon=True)
+        helper.start()
         # RQ does it when it has announced itself; until then a signal would kill it, and its announcement would stay.
         self._install_signal_handlers()  # type: ignore[no-untyped-call]
         try:
             return bool(super().work(*args, **kwargs))
         finally:
+            self._is_leaving.set()
             self._stops.put(False)
-            teller.join(1.0)
+            helper.join(1.0)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
         """Handle the first signal to stop: note it, and no more. What the worker is at goes on to its end.
@@ -72,8 +79,8 @@ class PatientWorker(RQWorker):
         self._stop_requested = True
         self._stops.put(True)
 
-    def _tell_of_stop(self) -> None:
-        """Say that it is going to stop. Runs in a thread."""
+    def _see_to_stop(self) -> None:
+        """Say that it is going to stop, and see to it that a Redis that hangs does not keep it. Runs in a thread."""
         if not self._stops.get():
             return
         self.handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
@@ -81,9 +88,17 @@ class PatientWorker(RQWorker):
             logger.info("It stops when its job has ended. A second signal ends the job at once.")
             with suppress(RedisError):
                 self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
+        while not self._is_leaving.wait(PATIENCE):
+            if self.get_state() != WorkerStatus.BUSY:
+                # Whatever it asks Redis waits for as long as a job may take to come; cut off, it goes on at once.
+                pool = self.connection.connection_pool
+                with suppress(RedisError, OSError, RuntimeError):  # it may be at work on the pool after all
+                    pool.set_retry(Retry(NoBackoff(), 0))
+                    pool.disconnect()
 
     def teardown(self) -> None:
         """Take leave of Redis. If that does not answer, what it holds of this worker lapses by itself."""
+        self._is_leaving.set()
         if self._stop_requested:
             hurry(self.connection)
         if self.pubsub_thread is not None:

@@ -99,10 +99,20 @@ class Product:
             wait_for(functools.partial(self.is_ready, name), seconds=30, what=f"{name} is ready")
 
     def ensure(self, *names: str, wait: bool = True) -> None:
-        """Start those of them that do not run, and wait until all of them are at work."""
+        """Start those of them that do not run, and wait until all of them are at work.
+
+        One that was just starting when Redis was taken away ends; as a supervisor would, this starts it again.
+        """
         self.start(*[name for name in names if not self.is_running(name)], wait=False)
+
+        def stands(name: str) -> bool:
+            if not self.is_running(name):
+                self.start(name, wait=False)
+                return False
+            return self.is_ready(name)
+
         for name in names if wait else ():
-            wait_for(functools.partial(self.is_ready, name), seconds=30, what=f"{name} is ready")
+            wait_for(functools.partial(stands, name), seconds=30, what=f"{name} is ready")
 
     def is_running(self, name: str) -> bool:
         if name == "redis":
