@@ -151,7 +151,8 @@ class Synchronizer:
             SchedulerService.unregister(gone, source="row")
         if off:
             SchedulerService.unregister(off, source="row", keep=True)
-        _note_next_runs({key: noted[key] for key in done} | _noted(off))
+        said_of_off = {key: (UUID(key), next_run_at) for key, (next_run_at, *_) in _notes_of(off).items()}
+        _note_next_runs({key: noted[key] for key in done} | said_of_off)
         if _stand() != self._stand_compared():
             # Somebody saved or deleted meanwhile, and his signal may have been faster than what was read before.
             self.reconcile()
@@ -187,7 +188,7 @@ class Synchronizer:
         progress: dict[str, Progress] = {}
         noted: Noted = {}
         allowed: dict[str, str] = {}
-        self._read_notes([key for key in ids if key not in self._notes])
+        self._notes |= _notes_of([key for key in ids if key not in self._notes])
         for key in ids:
             row = self._known[key].row
             spec = self._specs.get(key)
@@ -202,13 +203,6 @@ class Synchronizer:
                 noted[key] = row[0], next_run_at
         self._specs, self._notes = {}, {}
         return specs, progress, noted
-
-    def _read_notes(self, ids: Sequence[str]) -> None:
-        """Read the notes of these rows; there are none of one that is gone."""
-        for start in range(0, len(ids), CHUNK):
-            keys = [UUID(key) for key in ids[start : start + CHUNK]]
-            for pk, *notes in Schedule.objects.filter(pk__in=keys).values_list("pk", *NOTE_COLUMNS):
-                self._notes[str(pk)] = tuple(notes)
 
     def _stand_compared(self) -> tuple[int, datetime | None]:
         """Return what `_stand` would have returned when the rows were read."""
@@ -418,14 +412,14 @@ def _note_next_runs(noted: Noted) -> None:
         note_next_runs(connection, noted)
 
 
-def _noted(ids: Sequence[str]) -> Noted:
-    """Return when rows are due next as they say."""
-    noted: Noted = {}
+def _notes_of(ids: Sequence[str]) -> dict[str, Row]:
+    """Return the notes of rows by id; there are none of one that is gone."""
+    found: dict[str, Row] = {}
     for start in range(0, len(ids), CHUNK):
         keys = [UUID(key) for key in ids[start : start + CHUNK]]
-        rows = Schedule.objects.filter(pk__in=keys).values_list("pk", "next_run_at")
-        noted |= {str(row[0]): row for row in rows}
-    return noted
+        for pk, *notes in Schedule.objects.filter(pk__in=keys).values_list("pk", *NOTE_COLUMNS):
+            found[str(pk)] = tuple(notes)
+    return found
 
 
 def _wanted_among(ids: Iterable[str]) -> list[str]:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from schedules.admin import moments
 from schedules.admin.figures import WINDOWS, figures_of
 from schedules.admin.plan import planned
 from schedules.health import Facts
@@ -91,8 +92,7 @@ def context_of(facts: Facts, *, now: datetime, window: str) -> dict[str, Any]:
 
 
 def _today(now: datetime) -> list[tuple[str, str, int]]:
-    midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    newest = Run.objects.filter(scheduled_for__gte=midnight).order_by("-scheduled_for", "-id")
+    newest = Run.objects.filter(scheduled_for__gte=moments.midnight(now)).order_by("-scheduled_for", "-id")
     counts = Counter(newest.values_list("status", flat=True)[:TODAY_ROWS])
     bad = sum(counts[status] for status in FAILED_STATUSES)
     return [

@@ -23,6 +23,7 @@ from schedules.admin.last_runs import last_runs, strip
 from schedules.admin.list_columns import last_run, next_run
 from schedules.admin.preview import Preview, preview_of, preview_of_query, with_company
 from schedules.forms.http_request import RequestForm, request_of
+from schedules.health.words import listening
 from schedules.http import HttpJobError, send_request
 from schedules.http.answers import SuccessCodes
 from schedules.models import MisfirePolicy, OverlapPolicy, Schedule
@@ -130,9 +131,8 @@ def _tell_workers(request: HttpRequest, form: Any) -> None:
         return
     choices = []
     for name, label in field.choices:
-        count = redis.workers_of(name)
-        workers = ngettext("%(count)d worker listens.", "%(count)d workers listen.", count) % {"count": count}
-        choices.append((name, f"{label} ({workers.removesuffix('.')})"))
+        workers = listening(redis.workers_of(name)).removesuffix(".")
+        choices.append((name, f"{label} ({workers})"))
     field.choices = choices
 
 

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.http import QueryDict
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from schedules.admin import moments
 from schedules.conf import ConfError, conf
 from schedules.models import Run, RunStatus, RunTrigger, Schedule
 from schedules.models.run import RunQuerySet
@@ -100,8 +100,7 @@ class Filters:
         if self.trigger:
             runs = runs.triggered_by(self.trigger)
         if self.window:
-            midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-            since = midnight if self.window == TODAY else now - WINDOWS[self.window]
+            since = moments.midnight(now) if self.window == TODAY else now - WINDOWS[self.window]
             runs = runs.filter(scheduled_for__gte=since)
         if self.search:
             runs = runs.filter(Q(exception__icontains=self.search) | Q(reason__icontains=self.search))

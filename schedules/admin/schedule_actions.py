@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -18,6 +18,7 @@ from schedules.admin.masking import shown_json
 from schedules.admin.plan import left_out
 from schedules.admin.schedule_deeds import next_line, page_of, pause, resume, start_and_leave, with_arguments
 from schedules.forms.actions import PauseForm, RunForm
+from schedules.health.words import listening
 from schedules.models import Run, Schedule
 from schedules.templatetags.schedules_health import health_of
 from schedules.validators import schedule_errors
@@ -115,15 +116,13 @@ def _run_lines(request: HttpRequest, schedule: Schedule) -> list[str]:
     redis = health_of(request)[0].redis
     waiting = redis.queues.get(schedule.queue)
     if redis.is_there and waiting is not None:
-        workers: dict[str, Any] = {"count": redis.workers_of(schedule.queue)}
         jobs = {"count": waiting.length}
         lines.append(
             " ".join(
                 (
                     ngettext("%(count)d job waits there.", "%(count)d jobs wait there.", waiting.length)
                     % jobs,
-                    ngettext("%(count)d worker listens.", "%(count)d workers listen.", workers["count"])
-                    % workers,
+                    listening(redis.workers_of(schedule.queue)),
                 )
             )
         )

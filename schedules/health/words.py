@@ -48,6 +48,11 @@ def ahead(length: timedelta) -> str:
     return _("in %(long)s") % {"long": long(length)}
 
 
+def listening(count: int) -> str:
+    """Return how many workers listen, as a sentence."""
+    return ngettext("%(count)d worker listens.", "%(count)d workers listen.", count) % {"count": count}
+
+
 def decimal(value: float) -> str:
     """Return a number with one digit after the point, or after the comma where that is how it is written."""
     return number_format(f"{value:.1f}")

@@ -16,17 +16,15 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 from rq import Worker as RQWorker
 from rq.exceptions import StopRequested
 from rq.worker import WorkerStatus
 
 from schedules.engine.sentinel import make_dependable
-from schedules.worker.waiting import hurry, leavable
+from schedules.worker.waiting import cut_off, hurry, leavable
 
 if TYPE_CHECKING:
     from redis.client import Pipeline
@@ -90,11 +88,9 @@ class PatientWorker(RQWorker):
                 self.set_shutdown_requested_date()  # type: ignore[no-untyped-call]
         while not self._is_leaving.wait(PATIENCE):
             if self.get_state() != WorkerStatus.BUSY:
-                # Whatever it asks Redis waits for as long as a job may take to come; cut off, it goes on at once.
-                pool = self.connection.connection_pool
+                # Its connections wait for as long as a job may take to come.
                 with suppress(RedisError, OSError, RuntimeError):  # it may be at work on the pool after all
-                    pool.set_retry(Retry(NoBackoff(), 0))
-                    pool.disconnect()
+                    cut_off(self.connection)
 
     def teardown(self) -> None:
         """Take leave of Redis. If that does not answer, what it holds of this worker lapses by itself."""

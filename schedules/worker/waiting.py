@@ -70,6 +70,13 @@ def hurry(client: Redis) -> None:
     pool.reset()  # its connections were made with other bounds
 
 
+def cut_off(client: Redis) -> None:
+    """Let whatever waits for Redis at this moment, in another thread, fail at once instead."""
+    pool = client.connection_pool
+    pool.set_retry(Retry(NoBackoff(), 0))
+    pool.disconnect()
+
+
 def _wait(
     client: Redis, command: tuple[Any, ...], seconds: float, is_leaving: Callable[[], bool]
 ) -> Any | None:
